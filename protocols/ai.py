@@ -1,0 +1,51 @@
+"""Messages of the AI. `analysis/{task_id}` carries one request through; `shard/{task}` runs it in a worker process."""
+
+from __future__ import annotations
+
+from dataclasses import field
+from enum import StrEnum
+
+from protocols.events import SpokenSegment
+from protocols.messages import message
+
+
+class Task(StrEnum):
+    """What the AI can be asked for."""
+
+    SPEECH_RECOGNITION = "speech_recognition"
+    EMOTION_DETECTION = "emotion_detection"
+    DEEPFAKE_DETECTION = "deepfake_detection"
+
+
+@message("ai.recognise")
+class RecogniseSpeech:
+    """To `analysis/{task_id}`: recognise a clip, publish the result and answer with it. Answer: SpeechRecognised.
+
+    `format` is `pcm` (16 bit little endian) or a container's name; `sample_rate` in Hz and `channels` describe PCM only.
+    """
+
+    actor_id: int
+    meeting_id: int
+    audio: bytes = field(repr=False)
+    format: str
+    sample_rate: int
+    channels: int = 1
+    language: str = ""
+
+
+@message("ai.speech_recognised")
+class SpeechRecognised:
+    """`duration_ms` of the clip; `latency_ms` from the request's arrival to the answer; `confidence` from 0 to 1.
+
+    `speech` is False when nobody speaks in the clip: then `text` is empty.
+    """
+
+    task_id: str
+    text: str
+    confidence: float
+    language: str
+    duration_ms: int
+    latency_ms: float
+    model: str
+    speech: bool
+    segments: tuple[SpokenSegment, ...]
