@@ -21,7 +21,7 @@ class Task(StrEnum):
 class RecogniseSpeech:
     """To `analysis/{task_id}`: recognise a clip, publish the result and answer with it. Answer: SpeechRecognised.
 
-    `format` is `pcm` (16 bit little endian) or a container's name; `sample_rate` in Hz and `channels` describe PCM only.
+    `format` is `pcm` (16 bit little endian) or a container's name; `sample_rate` (Hz) and `channels` describe PCM only.
     """
 
     actor_id: int

@@ -168,7 +168,7 @@ class SpokenSegment:
 
 @event("speech_recognition.completed", Topic.AI)
 class SpeechRecognitionCompleted:
-    """`duration` and `latency` in milliseconds; `confidence` from 0 to 1. `timestamp` is when the speech was received."""
+    """`duration` and `latency` in milliseconds, `confidence` from 0 to 1; `timestamp`: when the speech came in."""
 
     task_id: str
     meeting_id: int

@@ -1,9 +1,9 @@
 """WebSocket frames of signaling: one JSON object a text frame, told apart by `type`.
 
 A client sends `auth` first (or carries its token in the subprotocol), then `join`. Every frame may carry an `id`; the
-answer or the `error` that it causes echoes it. A server frame that belongs to a room carries `seq`, which counts up by one
-in that room as its members see it, so that a client notices a gap. `user_id` and `from_user_id` in a client's frame are a
-claim: one that is not the token's is refused.
+answer or the `error` that it causes echoes it. A server frame that belongs to a room carries `seq`, which counts up
+by one in that room as its members see it, so that a client notices a gap. `user_id` and `from_user_id` in a client's
+frame are a claim: one that is not the token's is refused.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from protocols.errors import InvalidArgument
 
 SUBPROTOCOL: Final = "parley.v1"
 TOKEN_SUBPROTOCOL_PREFIX: Final = "parley.token."
-"""A client that cannot send a first message offers `parley.v1` and `parley.token.<token>`; the server picks the former."""
+"""A client may offer `parley.v1` and `parley.token.<token>` in place of `auth`; the server picks the former."""
 
 
 class ClientFrame(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):

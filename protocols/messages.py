@@ -1,7 +1,8 @@
 """Actor messages: frozen, slotted dataclasses, known to every node by a name and a version, with a codec to bytes.
 
-A frame is MessagePack of `[name, version, fields]`, the fields as a map, so that a field added with a default is read by
-old and new nodes alike. A change that a default cannot express takes a new version and an `upgrade` from the one before.
+A frame is MessagePack of `[name, version, fields]`, the fields as a map, so that a field added with a default is read
+by old and new nodes alike. A change that a default cannot express takes a new version and an `upgrade` from the one
+before.
 """
 
 from __future__ import annotations
@@ -51,8 +52,8 @@ def message(
 ) -> Callable[[type[T]], type[T]]:
     """Make a class a message: a frozen, slotted dataclass, registered as `name` in `version`.
 
-    `upgrades[v]` turns the fields of version v into those of v + 1. Raises ValueError for a name that is taken, or for a
-    version with no unbroken way up from 1.
+    `upgrades[v]` turns the fields of version v into those of v + 1. Raises ValueError for a name that is taken, or
+    for a version with no unbroken way up from 1.
     """
     steps = dict(upgrades or {})
 

@@ -1,7 +1,7 @@
 """Messages of signaling. `peer/{session_id}` is one client's session; `room/{room_id}` is where peers meet.
 
-The edge tells a peer what its client sent and gets frames back for it; peers and rooms talk by address, so that either may
-live on another node.
+The edge tells a peer what its client sent and gets frames back for it; peers and rooms talk by address, so that
+either may live on another node.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class Exit:
 
 @message("room.relay")
 class Relay:
-    """To a room, from a peer: pass a negotiation frame on to `to_user_id`. Answer: None; NotFound if they are not in."""
+    """To a room, from a peer: pass a frame on to its `to_user_id`. Answer: None; NotFound if they are not in."""
 
     session_id: str
     frame: frames.Offer | frames.Answer | frames.IceCandidate

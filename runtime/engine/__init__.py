@@ -1,6 +1,4 @@
-"""The engine: supervised actors with bounded mailboxes on one asyncio loop. What it promises is in
-`runtime/README.md`.
-"""
+"""The engine: supervised actors with bounded mailboxes on one asyncio loop. Its promises: `runtime/README.md`."""
 
 from runtime.engine.actor import Actor, on
 from runtime.engine.clock import Clock, LoopClock

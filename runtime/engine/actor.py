@@ -197,7 +197,7 @@ class Actor:
         return None
 
     def ask(self, ref: Ref, message: object, timeout_s: float | None = None) -> Awaitable[Any]:
-        """Ask another actor, for at most `timeout_s` and never (much) past the deadline of the message being handled."""
+        """Ask another actor, for at most `timeout_s` and never past the deadline of the message being handled."""
         remaining = self.remaining_s
         if remaining is not None:
             if remaining <= 0:

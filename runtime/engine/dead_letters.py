@@ -1,6 +1,4 @@
-"""Dead letters: every message that was accepted or offered and will not be handled, counted by reason and kept for a
-look.
-"""
+"""Dead letters: every message that will not be handled, counted by reason and kept for a look."""
 
 from __future__ import annotations
 
@@ -31,7 +29,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One message that was not handled. `sender` is the actor that was running when it was sent, where that is known."""
+    """One message that was not handled. `sender` is the actor that was running when it was sent, where known."""
 
     message: object
     target: str

@@ -1,5 +1,4 @@
-"""Entities: actors addressed by kind and id, which start at their first message and rest again when they have nothing
-to do.
+"""Entities: actors addressed by kind and id, which start at their first message and rest again when idle.
 
 Nobody creates or finds them: a ref to `room/room_12` always works. A message that comes while the entity is going to
 rest waits for its next life; none is lost and none overtakes another.

@@ -1,6 +1,4 @@
-"""What the engine itself may answer. All are `ParleyError`s: a handler that lets one through refuses its message, no
-more.
-"""
+"""What the engine itself may answer. All are `ParleyError`s: a handler that lets one through refuses its message."""
 
 from __future__ import annotations
 

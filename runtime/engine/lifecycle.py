@@ -1,6 +1,4 @@
-"""Start, resume, restart and stop. What needs no awaiting is done at once; the rest runs in a task that the system
-owns.
-"""
+"""Start, resume, restart and stop. What needs no awaiting is done at once, the rest in a task that the system owns."""
 
 from __future__ import annotations
 

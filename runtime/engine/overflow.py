@@ -1,6 +1,4 @@
-"""What happens at a mailbox that cannot take a message by the short way: it is full, its senders wait, or it is
-closed.
-"""
+"""A mailbox that cannot take a message by the short way: it is full, its senders wait, or it is closed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A reference: the one way to reach an actor, wherever it lives. Refs are values: compare them, hash them, keep them."""
+"""A reference: the one way to reach an actor, wherever it lives. Refs are values: compare, hash and keep them."""
 
 from __future__ import annotations
 
