@@ -1,0 +1,1 @@
+"""What Parley remembers: the records, the interfaces of the stores that keep them, and the databases behind those."""

@@ -1,0 +1,61 @@
+"""The records of the domain: frozen values, checked when they are made, so that one that exists is within bounds."""
+
+from models.records.accounts import (
+    Credential,
+    LoginRecord,
+    NewUser,
+    RefreshSession,
+    User,
+    UserRole,
+    UserStatus,
+    folded,
+)
+from models.records.analyses import (
+    Analysis,
+    AnalysisResult,
+    DeepfakeResult,
+    EmotionResult,
+    EmotionScore,
+    ResultType,
+    SpeechResult,
+    TranscriptSegment,
+    decode_result,
+    encode_result,
+)
+from models.records.meetings import (
+    Meeting,
+    MeetingSettings,
+    MeetingStatus,
+    MeetingType,
+    NewMeeting,
+    Participant,
+    ParticipantRole,
+)
+
+__all__ = [
+    "Analysis",
+    "AnalysisResult",
+    "Credential",
+    "DeepfakeResult",
+    "EmotionResult",
+    "EmotionScore",
+    "LoginRecord",
+    "Meeting",
+    "MeetingSettings",
+    "MeetingStatus",
+    "MeetingType",
+    "NewMeeting",
+    "NewUser",
+    "Participant",
+    "ParticipantRole",
+    "RefreshSession",
+    "ResultType",
+    "SpeechResult",
+    "TranscriptSegment",
+    "User",
+    "UserRole",
+    "UserStatus",
+    "decode_result",
+    "encode_result",
+    "folded",
+]

@@ -1,0 +1,1 @@
+"""Tests of the stores: each contract is written once against the interfaces and run on every backend."""
