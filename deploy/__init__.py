@@ -1,0 +1,1 @@
+"""Scripts around Parley: installation, servers, the demo. Nothing of the node imports this."""

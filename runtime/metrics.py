@@ -1,0 +1,176 @@
+"""Metrics of one node, in a registry of its own, for `/metrics`: what the parts count anyway, read when asked for.
+
+A part that keeps statistics is not touched while it works: `observe` takes a function that is called at each scrape.
+Only what no part keeps, the HTTP requests and their times, is counted here as it happens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Final, Literal, Protocol
+
+from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, PlatformCollector, ProcessCollector
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
+
+from runtime import __version__
+
+Sample = tuple[tuple[str, ...], float]
+"""The values of the labels, in the order of their names, and the figure."""
+
+Read = Callable[[], Iterable[Sample]]
+
+HTTP_BUCKETS_S: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+
+class KindStatistics(Protocol):
+    """What all actors of one kind did so far."""
+
+    @property
+    def actors(self) -> int:
+        """Alive now."""
+
+    @property
+    def mailbox_depth(self) -> int:
+        """Messages waiting now, over all of them."""
+
+    @property
+    def handled(self) -> int:
+        """Messages handled."""
+
+    @property
+    def failed(self) -> int:
+        """Messages whose handler broke."""
+
+    @property
+    def restarts(self) -> int:
+        """Restarts by supervisors."""
+
+
+class EngineStatistics(Protocol):
+    """What the engine counts."""
+
+    @property
+    def kinds(self) -> Mapping[str, KindStatistics]:
+        """By kind of actor (its class, or the kind of entity): never by path, which has no bound."""
+
+    @property
+    def dead_letters(self) -> Mapping[str, int]:
+        """Dead letters by reason."""
+
+    @property
+    def asks(self) -> int:
+        """Asks made."""
+
+    @property
+    def asks_pending(self) -> int:
+        """Asks that wait for their answer now."""
+
+    @property
+    def asks_timed_out(self) -> int:
+        """Asks whose deadline passed."""
+
+
+class _Observed(Collector):
+    """One metric whose samples come from a function at scrape time."""
+
+    def __init__(
+        self,
+        kind: type[GaugeMetricFamily | CounterMetricFamily],
+        name: str,
+        text: str,
+        labels: tuple[str, ...],
+        read: Read,
+    ) -> None:
+        self._kind, self._name, self._text, self._labels, self._read = kind, name, text, labels, read
+
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        family = self._kind(self._name, self._text, labels=self._labels)
+        for labels, value in self._read():
+            family.add_metric(labels, value)
+        yield family
+
+    def describe(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        """The bare name: registering must not read a part that is still starting."""
+        yield self._kind(self._name, self._text, labels=self._labels)
+
+
+class Metrics:
+    """The registry of one node. All names begin with `parley_`, but those of the process that every tool knows."""
+
+    def __init__(self, *, node: str) -> None:
+        self.registry: Final = CollectorRegistry()
+        ProcessCollector(registry=self.registry)
+        PlatformCollector(registry=self.registry)
+        GCCollector(registry=self.registry)
+        self.observe(
+            "gauge",
+            "parley_build",
+            "This node and its version.",
+            ("node", "version"),
+            lambda: [((node, __version__), 1)],
+        )
+        self._requests = Counter(
+            "parley_http_requests", "HTTP requests answered.", ("method", "route", "status"), registry=self.registry
+        )
+        self._seconds = Histogram(
+            "parley_http_request_seconds",
+            "From the request's head to the end of its answer.",
+            ("method", "route"),
+            buckets=HTTP_BUCKETS_S,
+            registry=self.registry,
+        )
+
+    def request_answered(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count one HTTP request. `route` is its template (`/api/v1/meetings/{id}`), never the path asked for."""
+        method = method if method in _METHODS else "other"
+        self._requests.labels(method, route, str(status)).inc()
+        self._seconds.labels(method, route).observe(seconds)
+
+    def observe(
+        self, kind: Literal["gauge", "counter"], name: str, text: str, labels: tuple[str, ...], read: Read
+    ) -> None:
+        """Add a metric whose samples `read` gives at each scrape, on the thread that renders.
+
+        Raises ValueError if the name is taken.
+        """
+        family = GaugeMetricFamily if kind == "gauge" else CounterMetricFamily
+        self.registry.register(_Observed(family, name, text, labels, read))
+
+    def observe_engine(self, statistics: Callable[[], EngineStatistics]) -> None:
+        """Add the engine's figures, from what `statistics` returns at each scrape."""
+
+        def of_kinds(read: Callable[[KindStatistics], int]) -> Read:
+            return lambda: [((kind,), read(one)) for kind, one in statistics().kinds.items()]
+
+        kind = ("kind",)
+        self.observe("gauge", "parley_actors", "Actors alive.", kind, of_kinds(lambda one: one.actors))
+        self.observe(
+            "gauge", "parley_mailbox_messages", "Messages waiting.", kind, of_kinds(lambda one: one.mailbox_depth)
+        )
+        self.observe("counter", "parley_messages_handled", "Messages handled.", kind, of_kinds(lambda one: one.handled))
+        self.observe(
+            "counter", "parley_messages_failed", "Handlers that broke.", kind, of_kinds(lambda one: one.failed)
+        )
+        self.observe(
+            "counter", "parley_actor_restarts", "Restarts by supervisors.", kind, of_kinds(lambda one: one.restarts)
+        )
+        self.observe(
+            "counter",
+            "parley_dead_letters",
+            "Messages that were not handled.",
+            ("reason",),
+            lambda: [((reason,), count) for reason, count in statistics().dead_letters.items()],
+        )
+        self.observe("counter", "parley_asks", "Asks made.", (), lambda: [((), statistics().asks)])
+        self.observe("gauge", "parley_asks_pending", "Asks that wait.", (), lambda: [((), statistics().asks_pending)])
+        self.observe(
+            "counter", "parley_asks_timed_out", "Asks too late.", (), lambda: [((), statistics().asks_timed_out)]
+        )
+
+    def render(self, accept: str = "") -> tuple[bytes, str]:
+        """The page for a scraper that sent this `Accept` header, and its content type."""
+        encode, content_type = choose_encoder(accept)
+        return encode(self.registry), content_type
