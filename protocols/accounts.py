@@ -13,8 +13,13 @@ from protocols.messages import message
 
 
 def account_id(username: str) -> str:
-    """The form in which a username is unique: NFKC, case folded (Unicode TR 15 and TR 21), white space trimmed."""
-    return unicodedata.normalize("NFKC", username.strip()).casefold()
+    """The form in which a username is unique: NFKC, case folded (Unicode TR 15 and TR 21), white space trimmed.
+
+    Folding can undo the normal form and the normal form can bring up what folds, or a space; the second round ends it.
+    """
+    for _ in range(2):
+        username = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username).casefold()).strip()
+    return username
 
 
 @message("account.user")

@@ -6,6 +6,7 @@ from dataclasses import field
 from enum import StrEnum
 
 from protocols.events import SpokenSegment
+from protocols.inference import NoParams, Params, ResultValue
 from protocols.messages import message
 
 
@@ -49,3 +50,41 @@ class SpeechRecognised:
     model: str
     speech: bool
     segments: tuple[SpokenSegment, ...]
+
+
+@message("ai.run")
+class RunInference:
+    """To `shard/{task}`, asked within the time that it may take: run one item. Answer: InferenceDone.
+
+    `model` may be empty: the default of the task.
+    """
+
+    payload: bytes = field(repr=False)
+    params: Params = NoParams()
+    model: str = ""
+
+
+@message("ai.done")
+class InferenceDone:
+    """The answer of RunInference. `queue_ms` is the wait for a worker, `compute_ms` the work in it."""
+
+    value: ResultValue
+    queue_ms: float
+    compute_ms: float
+
+
+@message("ai.get_shard")
+class GetShard:
+    """To `shard/{task}`: can it serve? Answer: ShardView."""
+
+
+@message("ai.shard")
+class ShardView:
+    """Whether a shard can serve now; `detail` says why not, or with what. `workers` are those that are ready."""
+
+    task: str
+    ready: bool
+    detail: str
+    workers: int
+    queued: int
+    in_flight: int

@@ -1,7 +1,8 @@
 """The one table of failures: every error of the system carries a `Code`, and every edge maps that code here.
 
 The codes are those of gRPC (https://grpc.github.io/grpc/core/md_doc_statuscodes.html); the HTTP statuses beside them
-follow RFC 9110 and the mapping that gRPC's own HTTP gateways use; the WebSocket close codes follow RFC 6455.
+follow RFC 9110 and the mapping that gRPC's own HTTP gateways use, but for FAILED_PRECONDITION: a state that does not
+allow it is a conflict (409) to an HTTP client, not a malformed request. The WebSocket close codes follow RFC 6455.
 """
 
 from __future__ import annotations
@@ -130,6 +131,18 @@ class Aborted(ParleyError):
     code = Code.ABORTED
 
 
+class OutOfRange(ParleyError):
+    """A position past the end, where the request as such is well formed (a cursor, a byte range)."""
+
+    code = Code.OUT_OF_RANGE
+
+
+class Cancelled(ParleyError):
+    """The caller gave up first."""
+
+    code = Code.CANCELLED
+
+
 class ResourceExhausted(ParleyError):
     """A limit was met: a queue, a rate, a size, a capacity."""
 
@@ -170,6 +183,8 @@ ERRORS: Final[dict[Code, type[ParleyError]]] = {
         AlreadyExists,
         FailedPrecondition,
         Aborted,
+        OutOfRange,
+        Cancelled,
         ResourceExhausted,
         DeadlineExceeded,
         Unimplemented,

@@ -1,22 +1,24 @@
 """The five topics, their typed events, and the envelope in which an event travels.
 
-An envelope is one JSON object {message_id, type, payload, timestamp, source}; times are RFC 3339 UTC. A subscriber that
-must not act twice remembers `message_id`.
+An envelope is one JSON object {message_id, type, payload, timestamp, source}; times are RFC 3339 UTC, and one without a
+zone is refused. What `envelope` takes, `decode` gives back: a payload that nobody could read again (a NaN, a wrong
+type) is refused before it is published. A subscriber that must not act twice remembers `message_id`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, fields, replace
+from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any, Final, TypeVar, dataclass_transform
+from typing import Annotated, Any, Final, TypeVar, dataclass_transform
 
 import msgspec
 
 from protocols.errors import InvalidArgument
 
 T = TypeVar("T")
+UtcTime = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Topic(StrEnum):
@@ -32,6 +34,9 @@ class Topic(StrEnum):
 class MalformedEvent(InvalidArgument):
     """An envelope is no envelope, names an unknown type, or its payload does not fit that type."""
 
+
+_NOT_READABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError, OverflowError)
+"""What input may raise: RecursionError for JSON a thousand deep, OverflowError for a time before year 1 in UTC."""
 
 _by_type: Final[dict[type, tuple[str, Topic]]] = {}
 _by_name: Final[dict[str, tuple[type, Topic]]] = {}
@@ -57,14 +62,14 @@ class UserRegistered:
     user_id: int
     username: str
     email: str
-    registered_at: datetime
+    registered_at: UtcTime
 
 
 @event("user.logged_in", Topic.USER)
 class UserLoggedIn:
     user_id: int
     username: str
-    login_time: datetime
+    login_time: UtcTime
     ip_address: str
 
 
@@ -80,13 +85,13 @@ class MeetingCreated:
     meeting_id: int
     title: str
     creator_id: int
-    start_time: datetime
+    start_time: UtcTime
 
 
 @event("meeting.started", Topic.MEETING)
 class MeetingStarted:
     meeting_id: int
-    actual_start_time: datetime
+    actual_start_time: UtcTime
 
 
 @event("meeting.ended", Topic.MEETING)
@@ -94,7 +99,7 @@ class MeetingEnded:
     """`duration` in seconds."""
 
     meeting_id: int
-    end_time: datetime
+    end_time: UtcTime
     duration: float
 
 
@@ -103,14 +108,14 @@ class MeetingUserJoined:
     meeting_id: int
     user_id: int
     username: str
-    joined_at: datetime
+    joined_at: UtcTime
 
 
 @event("meeting.user_left", Topic.MEETING)
 class MeetingUserLeft:
     meeting_id: int
     user_id: int
-    left_at: datetime
+    left_at: UtcTime
 
 
 @event("webrtc.connection_established", Topic.SIGNALING)
@@ -132,7 +137,7 @@ class RecordingStarted:
     recording_id: str
     meeting_id: int
     room_id: str
-    started_at: datetime
+    started_at: UtcTime
 
 
 @event("recording.stopped", Topic.MEDIA)
@@ -141,7 +146,7 @@ class RecordingStopped:
 
     recording_id: str
     meeting_id: int
-    stopped_at: datetime
+    stopped_at: UtcTime
     file_path: str
     file_size: int
     duration: float
@@ -178,7 +183,7 @@ class SpeechRecognitionCompleted:
     language: str
     duration: int
     latency: float
-    timestamp: datetime
+    timestamp: UtcTime
     segments: tuple[SpokenSegment, ...] = ()
 
 
@@ -189,7 +194,7 @@ class EmotionDetectionCompleted:
     user_id: int
     emotion: str
     confidence: float
-    timestamp: datetime
+    timestamp: UtcTime
 
 
 @event("deepfake_detection.completed", Topic.AI)
@@ -199,7 +204,7 @@ class DeepfakeDetectionCompleted:
     user_id: int
     is_deepfake: bool
     confidence: float
-    timestamp: datetime
+    timestamp: UtcTime
 
 
 class Envelope(msgspec.Struct, frozen=True):
@@ -208,7 +213,7 @@ class Envelope(msgspec.Struct, frozen=True):
     message_id: str
     type: str
     payload: Any
-    timestamp: datetime
+    timestamp: UtcTime
     source: str
 
     @property
@@ -221,7 +226,7 @@ class _RawEnvelope(msgspec.Struct, frozen=True):
     message_id: str
     type: str
     payload: msgspec.Raw
-    timestamp: datetime
+    timestamp: UtcTime
     source: str
 
 
@@ -245,8 +250,15 @@ def registered() -> dict[str, tuple[type, Topic]]:
 
 
 def envelope(payload: object, *, message_id: str, timestamp: datetime, source: str) -> Envelope:
-    """Put an event into its envelope."""
-    return Envelope(message_id, type_of(type(payload)), payload, timestamp, source)
+    """Put an event into its envelope. Raises TypeError for what is no event, MalformedEvent for what is unreadable."""
+    name = type_of(type(payload))
+    if timestamp.tzinfo is None:
+        raise MalformedEvent(f"event {name!r}: its timestamp has no time zone")
+    try:
+        written = _encode(payload)
+    except (UnicodeError, TypeError, OverflowError, RecursionError) as error:
+        raise MalformedEvent(f"event {name!r} cannot be written: {error}") from error
+    return Envelope(message_id, name, _payload(name, written), timestamp.astimezone(UTC), source)
 
 
 def encode(value: Envelope) -> bytes:
@@ -255,19 +267,29 @@ def encode(value: Envelope) -> bytes:
 
 
 def decode(data: bytes | str) -> Envelope:
-    """The envelope of a JSON text, its payload typed. Raises MalformedEvent."""
+    """The envelope of a JSON text, its payload typed and its times in UTC. Raises MalformedEvent."""
     try:
         raw = _split(data)
-    except msgspec.DecodeError as error:
+        timestamp = raw.timestamp.astimezone(UTC)
+    except _NOT_READABLE as error:
         raise MalformedEvent(f"not an event envelope: {error}") from error
-    known = _by_name.get(raw.type)
+    return Envelope(raw.message_id, raw.type, _payload(raw.type, raw.payload), timestamp, raw.source)
+
+
+def _payload(name: str, written: bytes | msgspec.Raw) -> object:
+    known = _by_name.get(name)
     if known is None:
-        raise MalformedEvent(f"no event type is called {raw.type!r}")
+        raise MalformedEvent(f"no event type is called {name!r}")
     try:
-        payload: object = msgspec.json.decode(raw.payload, type=known[0])
-    except msgspec.DecodeError as error:
-        raise MalformedEvent(f"event {raw.type!r}: {error}") from error
-    return Envelope(raw.message_id, raw.type, payload, raw.timestamp, raw.source)
+        return _in_utc(msgspec.json.decode(written, type=known[0]))
+    except _NOT_READABLE as error:
+        raise MalformedEvent(f"event {name!r}: {error}") from error
+
+
+def _in_utc(payload: Any) -> object:
+    values = {field.name: getattr(payload, field.name) for field in fields(payload)}
+    elsewhere = {name: at for name, at in values.items() if isinstance(at, datetime) and at.tzinfo is not UTC}
+    return replace(payload, **{name: at.astimezone(UTC) for name, at in elsewhere.items()}) if elsewhere else payload
 
 
 def _entry(kind: type) -> tuple[str, Topic]:

@@ -8,7 +8,7 @@ frame are a claim: one that is not the token's is refused.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -22,7 +22,7 @@ TOKEN_SUBPROTOCOL_PREFIX: Final = "parley.token."
 class ClientFrame(msgspec.Struct, frozen=True, tag_field="type", kw_only=True):
     """What any client frame may carry. `id` is the client's, at most 64 characters."""
 
-    id: str | None = None
+    id: Annotated[str, msgspec.Meta(max_length=64)] | None = None
 
 
 class Auth(ClientFrame, frozen=True, tag="auth"):
@@ -88,6 +88,10 @@ class RoomMember(msgspec.Struct, frozen=True):
     polite: bool
 
 
+_EMPTY: Final[Any] = msgspec.field(default_factory=lambda: ())
+"""An empty list that stays in the JSON (a plain default is left out): a client need not ask whether a list is there."""
+
+
 class ServerFrame(msgspec.Struct, frozen=True, tag_field="type", kw_only=True, omit_defaults=True):
     """What any server frame may carry."""
 
@@ -102,8 +106,8 @@ class Welcome(ServerFrame, frozen=True, tag="welcome"):
     user_id: int
     username: str
     heartbeat_s: float
-    ice_servers: tuple[str, ...] = ()
-    features: tuple[str, ...] = ()
+    ice_servers: tuple[str, ...] = _EMPTY
+    features: tuple[str, ...] = _EMPTY
 
 
 class Joined(ServerFrame, frozen=True, tag="joined"):
@@ -194,6 +198,10 @@ _encode: Final = msgspec.json.Encoder().encode
 _server_decoder: Final[msgspec.json.Decoder[AnyServerFrame]] = msgspec.json.Decoder(AnyServerFrame)
 
 
+_NOT_READABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What a decoder raises at its input; RecursionError for JSON nested a thousand deep."""
+
+
 class MalformedFrame(InvalidArgument):
     """A frame that is not JSON, has no known `type`, or whose fields do not fit."""
 
@@ -202,7 +210,7 @@ def decode(data: str | bytes) -> AnyClientFrame:
     """The client frame of a text message. Raises MalformedFrame, saying which field is wrong."""
     try:
         return _client_decoder.decode(data)
-    except (msgspec.DecodeError, UnicodeError) as error:
+    except _NOT_READABLE as error:
         raise MalformedFrame(f"malformed frame: {error}") from None
 
 
@@ -215,7 +223,7 @@ def decode_server(data: str | bytes) -> AnyServerFrame:
     """The server frame of a text message, for clients written in Python. Raises MalformedFrame."""
     try:
         return _server_decoder.decode(data)
-    except msgspec.DecodeError as error:
+    except _NOT_READABLE as error:
         raise MalformedFrame(f"malformed frame: {error}") from None
 
 

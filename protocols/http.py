@@ -1,7 +1,7 @@
 """Bodies and queries of the HTTP API: what a client may send, within which limits, and what it gets.
 
-Times are RFC 3339 with a time zone, ids fit 32 bits, bytes travel as base64. Unknown fields are ignored, so that a client
-written for a newer node works here. The OpenAPI document is generated from these classes.
+Times are RFC 3339 with a time zone, ids fit 32 bits, bytes travel as base64. Unknown fields are ignored, so that a
+client written for a newer node works here. The OpenAPI document is generated from these classes.
 """
 
 from __future__ import annotations
@@ -239,7 +239,7 @@ class Room(Given, frozen=True, kw_only=True):
 
 
 class SpeechClip(Sent, frozen=True, kw_only=True):
-    """Speech to recognise. `pcm` is 16 bit little endian and needs `sample_rate` (Hz); other formats say it themselves."""
+    """Speech to recognise. `pcm` is 16 bit little endian and needs `sample_rate` (Hz); others say it themselves."""
 
     audio_data: Annotated[bytes, Meta(min_length=1)]
     meeting_id: Id

@@ -1,8 +1,8 @@
 """The wire between an inference shard (ROUTER) and its workers (DEALER): bytes in, messages out, no socket here.
 
 A message is a list of frames. Frame 0 is one version byte and the msgpack of one of the structs below; the frames after
-it are payload (audio, pictures), carried as they are. What a ROUTER puts in front (the identity) is not part of it.
-A request's deadline crosses as the milliseconds that remain, so the two clocks need not agree.
+it are payload (audio, pictures), carried as they are; answers have none. The identity that a ROUTER puts in front is
+no part of it. A request's deadline crosses as the milliseconds that remain, so the two clocks need not agree.
 """
 
 from __future__ import annotations
@@ -42,11 +42,13 @@ class NoParams(msgspec.Struct, frozen=True, tag="none"):
 Params = AudioParams | NoParams
 
 
-class Opaque(msgspec.Struct, frozen=True, tag="opaque"):
-    """The answer is in the payload frames, as they are."""
+class Blob(msgspec.Struct, frozen=True, tag="blob"):
+    """An answer that is bytes and nothing more."""
+
+    data: bytes
 
 
-ResultValue = SpeechResult | Opaque
+ResultValue = SpeechResult | Blob
 
 
 class Request(msgspec.Struct, frozen=True, tag="request"):
@@ -82,7 +84,9 @@ class ModelState(msgspec.Struct, frozen=True):
 
 
 class Ready(msgspec.Struct, frozen=True, tag="ready"):
-    """The worker's first message: what it can do. No request is sent to a worker before it."""
+    """The worker's first message: what it can do. No request is sent to a worker before it. It comes again where that
+    has changed: a model that was missing is there now.
+    """
 
     pid: int
     load_ms: float
@@ -136,13 +140,16 @@ def decode_to_worker(frames: Sequence[Payload]) -> tuple[ToWorker, Sequence[Payl
         raise MalformedFrames(f"the header is no message to a worker: {error}") from None
 
 
-def decode_from_worker(frames: Sequence[Payload]) -> tuple[FromWorker, Sequence[Payload]]:
-    """What a shard received: (message, payload frames). Raises MalformedFrames."""
+def decode_from_worker(frames: Sequence[Payload]) -> FromWorker:
+    """What a shard received. Raises MalformedFrames."""
     header = _header(frames)
+    if len(frames) > 1:
+        raise MalformedFrames(f"a message from a worker has one frame, this one has {len(frames)}")
     try:
-        return _from_worker.decode(header), frames[1:]
+        message: FromWorker = _from_worker.decode(header)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedFrames(f"the header is no message from a worker: {error}") from None
+    return message
 
 
 def _header(frames: Sequence[Payload]) -> memoryview:

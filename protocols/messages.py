@@ -44,6 +44,8 @@ _by_type: Final[dict[type, Registration]] = {}
 _encode: Final = msgspec.msgpack.Encoder().encode
 _split: Final = msgspec.msgpack.Decoder(tuple[str, int, msgspec.Raw]).decode
 _as_fields: Final = msgspec.msgpack.Decoder(Fields).decode
+_NOT_READABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
+"""What a decoder raises at its input; RecursionError for values nested a thousand deep."""
 
 
 @dataclass_transform(frozen_default=True, field_specifiers=(field,))
@@ -52,12 +54,14 @@ def message(
 ) -> Callable[[type[T]], type[T]]:
     """Make a class a message: a frozen, slotted dataclass, registered as `name` in `version`.
 
-    `upgrades[v]` turns the fields of version v into those of v + 1. Raises ValueError for a name that is taken, or
-    for a version with no unbroken way up from 1.
+    `upgrades[v]` turns the fields of version v into those of v + 1. Raises ValueError for a name that is taken, for a
+    version with no unbroken way up from 1, or for an upgrade that leads past it.
     """
     steps = dict(upgrades or {})
 
     def register(cls: type[T]) -> type[T]:
+        if version < 1 or any(not 1 <= step < version for step in steps):
+            raise ValueError(f"message {name!r}: versions count from 1, and no upgrade starts at {version} or later")
         if missing := [v for v in range(1, version) if v not in steps]:
             raise ValueError(f"message {name!r} version {version} has no upgrade from version {missing[0]}")
         if (taken := _by_name.get(name)) is not None:
@@ -93,7 +97,7 @@ def decode(frame: bytes | memoryview) -> Any:
     """The message of one frame. Raises UnknownMessage or MalformedMessage, saying which and why."""
     try:
         name, version, fields = _split(frame)
-    except msgspec.DecodeError as error:
+    except _NOT_READABLE as error:
         raise MalformedMessage(f"not a message frame: {error}") from error
     entry = _by_name.get(name)
     if entry is None:
@@ -102,12 +106,16 @@ def decode(frame: bytes | memoryview) -> Any:
         raise UnknownMessage(f"message {name!r} is known up to version {entry.version}, not {version}")
     try:
         return entry.decoder.decode(fields if version == entry.version else _upgraded(entry, version, fields))
-    except msgspec.DecodeError as error:
+    except _NOT_READABLE as error:
         raise MalformedMessage(f"message {name!r}: {error}") from error
 
 
 def _upgraded(entry: Registration, version: int, raw: msgspec.Raw) -> bytes:
     fields = _as_fields(raw)
     for step in range(version, entry.version):
-        fields = entry.upgrades[step](fields)
+        try:
+            fields = entry.upgrades[step](fields)
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            # An upgrade reads fields that nothing has checked yet.
+            raise MalformedMessage(f"message {entry.name!r}: not the fields of version {step}: {error!r}") from error
     return _encode(fields)

@@ -6,10 +6,15 @@ either may live on another node.
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from protocols import frames
 from protocols.messages import message
 
-ROOM_PREFIX = "room_"
+ROOM_PREFIX: Final = "room_"
+_ROOM: Final = re.compile(rf"{ROOM_PREFIX}([1-9][0-9]{{0,9}})")
+_MAX_MEETING_ID: Final = 2**32 - 1
 
 
 def room_of(meeting_id: int) -> str:
@@ -18,10 +23,13 @@ def room_of(meeting_id: int) -> str:
 
 
 def meeting_of(room_id: str) -> int | None:
-    """The meeting id of a room id, or None for what names no meeting's room."""
-    digits = room_id.removeprefix(ROOM_PREFIX)
-    well_formed = room_id.startswith(ROOM_PREFIX) and digits.isascii() and digits.isdigit() and len(digits) <= 10
-    return int(digits) if well_formed else None
+    """The meeting id of a room id, or None for what names no meeting's room.
+
+    Exactly the inverse of `room_of`: were `room_007` taken for meeting 7, that meeting would have two rooms.
+    """
+    found = _ROOM.fullmatch(room_id)
+    meeting_id = int(found[1]) if found else 0
+    return meeting_id if 1 <= meeting_id <= _MAX_MEETING_ID else None
 
 
 @message("peer.attach")

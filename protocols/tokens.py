@@ -52,7 +52,12 @@ class TokenSigner:
         self._issuer = issuer
 
     def sign(self, identity: Identity, *, now: float, ttl_s: int) -> str:
-        """A token that says `identity` from `now` (Unix seconds) on, for `ttl_s` seconds."""
+        """A token that says `identity` from `now` (Unix seconds) on, for `ttl_s` seconds.
+
+        Raises InvalidArgument for a join token without a room: it would be good for nothing, or for every room.
+        """
+        if (identity.use is TokenUse.JOIN) != bool(identity.room_id):
+            raise InvalidArgument("a join token names its room, and an access token names none")
         claims: dict[str, object] = {
             "iss": self._issuer,
             "sub": str(identity.user_id),
@@ -91,13 +96,16 @@ class TokenSigner:
 
 
 def _identity(claims: dict[str, object]) -> Identity:
-    return Identity(
+    identity = Identity(
         user_id=int(str(claims["sub"])),
         username=str(claims["name"]),
         use=TokenUse(str(claims["use"])),
         role=str(claims["role"]),
         room_id=str(claims.get("room", "")),
     )
+    if (identity.use is TokenUse.JOIN) != bool(identity.room_id):
+        raise ValueError("a join token without a room, or an access token with one")
+    return identity
 
 
 def new_refresh_token(user_id: int) -> str:

@@ -119,10 +119,17 @@ class LogHandler(logging.StreamHandler[TextIO]):
     """The one handler of the process; its own class, so that a second `configure` finds and replaces it."""
 
 
+def resolved(log_format: str, stream: TextIO | None = None) -> str:
+    """`json` or `console`: what the setting means for this stream (default stderr). `auto`: text on a terminal."""
+    if log_format == "auto":
+        return "console" if (stream or sys.stderr).isatty() else "json"
+    return log_format
+
+
 def configure(log_format: str, level: str, *, node: str, stream: TextIO | None = None) -> None:
     """Set up the logs of this process. `log_format` and `level` as in the settings; `stream` defaults to stderr."""
     stream = stream or sys.stderr
-    as_text = log_format == "console" or (log_format == "auto" and stream.isatty())
+    as_text = resolved(log_format, stream) == "console"
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,

@@ -1,0 +1,1 @@
+"""The models: where they are kept, how they run in worker processes, and the broker that feeds those workers."""

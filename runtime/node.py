@@ -1,0 +1,258 @@
+"""A node: `python -m runtime.node` puts every part together, serves until it is told to stop, and takes it down again.
+
+This file alone may import everything, and nothing imports it. Exit status 0: stopped as told. 1: a part failed and
+could not be mended. 2: a setting has to change first (a port that is taken, a value that is not allowed).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Final
+
+import structlog
+import uvloop
+
+from actors import kinds
+from actors.issuer import Issuer, TokenLives
+from actors.passwords import PasswordHasher
+from actors.shard import ShardDeps
+from inference.broker import Broker, BrokerSettings, Limits
+from inference.repository import BrokenModel, InstalledModel, ModelRepository
+from models.sqlite import open_sqlite
+from models.stores import Backend
+from protocols.ai import GetShard, ShardView, Task
+from protocols.errors import ParleyError, Unavailable
+from protocols.tokens import TokenSigner
+from runtime import __version__, logs
+from runtime.config import ConfigError, Settings, add_options, given_options, load, misspelt_environment
+from runtime.engine import ActorSystem, LoopWatch
+from runtime.gateway import Gateway, GatewayLimits, Listener, ListenFailed, Model, NodeFacts, Readiness
+from runtime.metrics import Metrics
+from runtime.token_secret import token_secret
+from runtime.topics import Journal, Topics
+
+log: Final = structlog.get_logger("parley.node")
+
+STOPPED, FAILED, MISCONFIGURED = 0, 1, 2
+RECOGNITION_TIMEOUT_S: Final = 60.0
+SHOWN_VERSIONS: Final = ("aiohttp", "onnxruntime", "pyzmq", "uvloop")
+
+
+class Node:
+    """One node, from its settings. `start` opens everything in order, `stop` closes it in reverse."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._open = AsyncExitStack()
+        self._readiness = Readiness()
+        self._metrics = Metrics(node=settings.node_name)
+        self._system: ActorSystem | None = None
+        self._gateway: Gateway | None = None
+
+    @property
+    def address(self) -> str:
+        """Where a browser finds it."""
+        host, port = self._gateway.addresses["http"] if self._gateway else ("", 0)
+        shown = "127.0.0.1" if host in ("0.0.0.0", "::") else host
+        return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+
+    async def start(self) -> None:
+        """Open everything. Raises ConfigError, ListenFailed or another ParleyError, and then nothing is left open."""
+        try:
+            await self._start()
+        except BaseException:
+            await self._open.aclose()
+            raise
+
+    async def stop(self) -> None:
+        """Drain the edge, then close everything in reverse order. What had begun gets `drain_timeout_s` to finish."""
+        if self._gateway is not None:
+            await self._gateway.drain(self._settings.drain_timeout_s)
+        await self._open.aclose()
+
+    async def wait_failed(self) -> BaseException:
+        """Wait until a part fails that no supervisor could mend."""
+        if self._system is None:
+            raise RuntimeError("the node has not been started")
+        return await self._system.wait_failed()
+
+    async def _start(self) -> None:
+        settings = self._settings
+        secret = token_secret(settings)
+        stores = await open_sqlite(settings.data_dir / "parley.db", clock=lambda: datetime.now(UTC))
+        self._open.push_async_callback(stores.close)
+        journal = await Journal.open(settings.data_dir / "journal.db")
+        self._open.push_async_callback(journal.close)
+        hasher = PasswordHasher(threads=settings.hash_threads)
+        self._open.push_async_callback(hasher.close)
+        system = self._system = ActorSystem(settings.node_name, ask_timeout_s=settings.ask_timeout_s)
+        self._open.push_async_callback(system.stop)
+        watch = LoopWatch(system)
+        watch.start()
+        self._open.callback(watch.stop)
+        signer = TokenSigner(secret.encode())
+        lives = TokenLives(settings.access_token_ttl_s, settings.refresh_token_ttl_s)
+        domain = kinds.Domain(
+            stores=stores,
+            topics=Topics(system, journal, source=settings.node_name),
+            hasher=hasher,
+            issuer=Issuer(signer, lives),
+            shards={Task.SPEECH_RECOGNITION: ShardDeps(lambda: Broker(_inference(settings)))},
+            recognition_timeout_s=RECOGNITION_TIMEOUT_S,
+        )
+        kinds.carry(system, domain)
+        self._watch_dependencies(system, stores.backends)
+        self._gateway = gateway = self._edge(system, signer)
+        await gateway.start()
+        self._open.push_async_callback(gateway.stop)
+
+    def _edge(self, system: ActorSystem, signer: TokenSigner) -> Gateway:
+        settings = self._settings
+        listeners = (
+            Listener("http", settings.host, settings.http_port, "http_port"),
+            Listener("signaling", settings.host, settings.signaling_port, "signaling_port"),
+            Listener("ai", settings.host, settings.ai_port, "ai_port"),
+        )
+        facts = NodeFacts(
+            node=settings.node_name,
+            version=__version__,
+            started_at=datetime.now(UTC),
+            versions={name: metadata.version(name) for name in SHOWN_VERSIONS},
+            models=lambda: _models(settings.model_dir),
+        )
+        return Gateway(
+            system,
+            signer,
+            listeners,
+            now=time.time,
+            facts=facts,
+            readiness=self._readiness,
+            metrics=self._metrics,
+            limits=_limits(settings),
+        )
+
+    def _watch_dependencies(self, system: ActorSystem, backends: Sequence[Backend]) -> None:
+        for backend in backends:
+            self._readiness.add("database", partial(_ping, backend))
+        shard = system.entity("shard", Task.SPEECH_RECOGNITION.value)
+
+        async def speech() -> str:
+            view: ShardView = await shard.ask(GetShard(), 1.0)
+            if not view.ready:
+                raise Unavailable(view.detail)
+            return f"{view.detail}; {view.workers} workers"
+
+        # Not required: a node without the model still does everything else, and says what it lacks.
+        self._readiness.add("speech_recognition", speech, required=False)
+        # ENGINE
+
+
+async def _ping(backend: Backend) -> str:
+    await backend.ping()
+    return type(backend).__name__
+
+
+def _inference(settings: Settings) -> BrokerSettings:
+    return BrokerSettings(
+        models_dir=settings.model_dir,
+        workers=settings.speech_workers,
+        limits=Limits(queue=settings.inference_queue_limit),
+        log_level=settings.log_level.upper(),
+        log_format=logs.resolved(settings.log_format),
+    )
+
+
+def _models(folder: Path) -> list[Model]:
+    def row(model: InstalledModel | BrokenModel) -> Model:
+        if isinstance(model, InstalledModel):
+            config = model.config
+            return Model(name=config.name, task=config.task, version=config.version, state="ready")
+        return Model(name=model.name, task="", version=model.version, state="broken")
+
+    return [row(model) for model in ModelRepository(folder).scan()]
+
+
+def _limits(settings: Settings) -> GatewayLimits:
+    return GatewayLimits(
+        recognition_timeout_s=RECOGNITION_TIMEOUT_S,
+        max_body_bytes=settings.max_body_bytes,
+        ws_heartbeat_s=settings.ws_heartbeat_s,
+        ws_idle_timeout_s=settings.ws_idle_timeout_s,
+        ws_max_frame_bytes=settings.ws_max_frame_bytes,
+        ws_outbox_frames=settings.ws_outbox_limit,
+        cors_origins=settings.cors_origins,
+    )
+
+
+async def serve(settings: Settings) -> int:
+    """Run a node until SIGTERM or SIGINT, or until it fails. Returns the exit status."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, _stop_once, told)
+    node = Node(settings)
+    await node.start()
+    log.info("ready", address=node.address, version=__version__)
+    print(f"Parley {__version__} is ready: {node.address}", flush=True)
+    failure = asyncio.create_task(node.wait_failed())
+    stopping = asyncio.create_task(told.wait())
+    await asyncio.wait({failure, stopping}, return_when=asyncio.FIRST_COMPLETED)
+    failed = failure.done()
+    log.info("stopping", why="a part failed" if failed else "told to")
+    for task in (failure, stopping):
+        task.cancel()
+    await node.stop()
+    log.info("stopped")
+    return FAILED if failed else STOPPED
+
+
+def _stop_once(told: asyncio.Event) -> None:
+    if told.is_set():
+        # Told twice: whoever waits has run out of patience. Workers notice their parent's end by themselves.
+        os._exit(FAILED)
+    told.set()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns the exit status."""
+    parser = argparse.ArgumentParser(prog="python -m runtime.node", description="Run a Parley node.")
+    parser.add_argument("--version", action="version", version=f"Parley {__version__}")
+    parser.add_argument("--config", type=Path, metavar="FILE", help="a TOML file with settings")
+    parser.add_argument("--check-config", action="store_true", help="say what is wrong with the settings, and exit")
+    add_options(parser)
+    given = parser.parse_args(arguments)
+    try:
+        settings = load(given.config, given_options(given))
+        for line in misspelt_environment(os.environ):
+            print(f"parley: {line}", file=sys.stderr)
+        if given.check_config:
+            print("The settings are good.")
+            return STOPPED
+        logs.configure(settings.log_format, settings.log_level, node=settings.node_name)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(serve(settings))
+    except ConfigError as error:
+        for line in error.lines:
+            print(f"parley: {line}", file=sys.stderr)
+        return MISCONFIGURED
+    except ListenFailed as error:
+        print(f"parley: {error.detail}", file=sys.stderr)
+        return MISCONFIGURED
+    except ParleyError as error:
+        print(f"parley: {error.detail}", file=sys.stderr)
+        return FAILED
+
+
+if __name__ == "__main__":
+    sys.exit(main())
