@@ -226,10 +226,7 @@ def _decode(message: WSMessage) -> frames.AnyClientFrame:
     """The frame of a text message. Raises InvalidArgument."""
     if message.type is not WSMsgType.TEXT:
         raise frames.MalformedFrame("frames are text, not binary")
-    try:
-        return frames.decode(message.data)
-    except RecursionError:
-        raise frames.MalformedFrame("malformed frame: nested too deeply") from None
+    return frames.decode(message.data)
 
 
 def _salvaged_id(message: WSMessage) -> str | None:
