@@ -1,4 +1,4 @@
-"""Entity ids of the domain, read strictly: `7` names a user, `07` names nobody, so that nothing has two actors."""
+"""Addresses in the domain, read strictly: `7` names a user, `07` names nobody, so that nothing has two actors."""
 
 from __future__ import annotations
 
@@ -25,12 +25,6 @@ def meeting_of_room(room_id: str) -> int:
     if meeting_id is None or not 1 <= meeting_id <= MAX_ID or room_of(meeting_id) != room_id:
         raise NotFound("there is no such room")
     return meeting_id
-
-
-def rest_if_idle(actor: Actor) -> None:
-    """Stop an entity whose mailbox is empty. Its next message begins a new life; while any waits here, it goes on."""
-    if actor.system.statistics_of(actor.ref).mailbox == 0:
-        actor.stop()
 
 
 def local(actor: Actor, ref: Ref) -> Ref:

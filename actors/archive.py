@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Final, Protocol
 
 from models import records
 from models.stores import AnalysisStore, MeetingStore, TranscriptStore
@@ -20,8 +20,8 @@ from protocols.events import (
     SpokenSegment,
     Topic,
 )
-from runtime.engine import Actor, ActorSystem, on
-from runtime.topics import Published, Topics
+from runtime.engine import Actor, ActorSystem, Ref, on
+from runtime.topics import Published
 
 Completed = SpeechRecognitionCompleted | EmotionDetectionCompleted | DeepfakeDetectionCompleted
 
@@ -36,6 +36,14 @@ class ArchiveDeps:
     meetings: MeetingStore
     transcripts: TranscriptStore
     analyses: AnalysisStore
+
+
+class Topics(Protocol):
+    """Where events come from."""
+
+    def subscribe_durable(self, topic: Topic, group: str, subscriber: Ref) -> None:
+        """Ask `subscriber` to handle each event of the topic, at least once."""
+        ...
 
 
 def subscribe(system: ActorSystem, topics: Topics) -> None:

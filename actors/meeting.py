@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Final
 
-from actors.addresses import number_of, rest_if_idle
+from actors.addresses import number_of
 from actors.attempts import AttemptLimit, Attempts
 from actors.door import Door, PasswordRight
 from actors.history import History
 from actors.issuer import Issuer
 from actors.news import Topics, announce
 from actors.passwords import PasswordHasher
+from actors.rest import rest_if_idle
 from actors.views import meeting_view, participant_view
 from models import records
 from models.records import MeetingStatus, ParticipantRole

@@ -13,10 +13,13 @@ from actors.addresses import local, meeting_of_room
 from protocols import frames
 from protocols.errors import WIRE, Code, FailedPrecondition, ParleyError, PermissionDenied
 from protocols.signaling import Attach, Deliver, Detach, Enter, Entered, Exit, FromClient, Relay, ToClient
-from runtime.engine import Actor, Directive, Ref, Supervision, Terminated, on
+from runtime.engine import Actor, Directive, Options, Ref, Supervision, Terminated, on
 
 SUPERVISION: Final = Supervision(otherwise=Directive.STOP)
 """Of the kind `peer`: a session that broke has lost whose it is, so it cannot go on."""
+
+OPTIONS: Final = Options(capacity=1024)
+"""Of the kind `peer`: frames of one client, and events of one room, that may wait."""
 
 ENDED: Final = frames.Error(code=Code.UNAVAILABLE.value, message="the session has ended on our side: connect again")
 

@@ -12,9 +12,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final
 
-from actors.addresses import local, meeting_of_room, rest_if_idle
+from actors.addresses import local, meeting_of_room
 from actors.doorkeeper import Admitted, Doorkeeper, MayLook
 from actors.news import Herald, Topics
+from actors.rest import rest_if_idle
 from protocols import frames
 from protocols.errors import (
     Code,
@@ -29,7 +30,6 @@ from protocols.frames import MEETING_ENDED_CLOSE, REPLACED_CLOSE, RoomMember
 from protocols.signaling import CloseRoom, Deliver, Enter, Entered, Exit, GetRoom, Relay, RoomView
 from runtime.engine import Actor, Directive, Ref, Supervision, Terminated, on
 
-REPLACED: Final = frames.Error(code=Code.ABORTED.value, message="you entered this room from somewhere else")
 RETRY_AFTER_S: Final = 1.0
 
 
@@ -120,14 +120,13 @@ class Room(Actor):
         enter = message.enter
         older = self._members.get(enter.user_id)
         if older is not None:
-            older.peer.tell(Deliver(REPLACED, REPLACED_CLOSE))
-            self._remove(older, "replaced")
+            self._replace(older)
         # The very actor: an address would bring an ended session to life again whenever it is told something.
         peer = local(self, self.system.entity("peer", enter.session_id))
         self.watch(peer)
         member = _Member(enter.session_id, enter.user_id, enter.username, message.role, peer)
         self._members[member.user_id] = self._sessions[member.session_id] = member
-        # Of two peers the later is the polite one: the newcomer gives way to all who are in, and they do not to it.
+        # Of two peers the later is the polite one: nobody who is in gives way to the newcomer.
         newcomer = member.shown(polite=False)
         deaf = self._tell_all(lambda seq: frames.UserJoined(room_id=self.id, participant=newcomer, seq=seq), member)
         entered = self._entered(member, self._seq)
@@ -179,9 +178,11 @@ class Room(Actor):
         """The meeting is over: tell everybody, and let go of them. Nobody comes in any more."""
         self._closed = True
         meeting_id = meeting_of_room(self.id)
-        self._tell_all(
+        deaf = self._tell_all(
             lambda seq: frames.MeetingOver(room_id=self.id, meeting_id=meeting_id, seq=seq), None, MEETING_ENDED_CLOSE
         )
+        for member in deaf:
+            member.peer.stop()
         for member in list(self._members.values()):
             self._forget(member, message.reason)
 
@@ -193,8 +194,20 @@ class Room(Actor):
         return len(self.children) - 1
 
     def _entered(self, member: _Member, seq: int) -> Entered:
-        others = (other for other in self._members.values() if other is not member)
-        return Entered(tuple(other.shown(polite=True) for other in others), seq)
+        """What a member sees: to those who came before it gives way, to those who came later it does not."""
+        everybody = list(self._members.values())
+        at = everybody.index(member)
+        others = [other.shown(polite=place < at) for place, other in enumerate(everybody) if place != at]
+        return Entered(tuple(others), seq)
+
+    def _replace(self, older: _Member) -> None:
+        # Numbered like what the others see, so that a session that came back meanwhile knows it for an old story.
+        told = frames.Error(
+            code=Code.ABORTED.value, message="you entered this room from somewhere else", seq=self._seq + 1
+        )
+        self._remove(older, "replaced")
+        if not older.peer.tell(Deliver(told, REPLACED_CLOSE)):
+            older.peer.stop()
 
     def _tell_all(
         self, make: Callable[[int], frames.AnyServerFrame], but: _Member | None, close_code: int | None = None

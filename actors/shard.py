@@ -51,12 +51,16 @@ class Shard(Actor):
 
     async def started(self) -> None:
         """Start the workers. Where that cannot be, the node goes on without them, and says so to everyone who asks."""
-        broker = self._deps.make_broker()
+        broker = None
         try:
+            broker = self._deps.make_broker()
             await broker.start()
-        except ParleyError as error:
-            detail = f"{self._task} cannot be done here: {error.detail}; {HOW_TO_GET}"
+        except Unimplemented as error:
+            detail = error.detail  # it says already what would help
             self._unfit = lambda: Unimplemented(detail)
+        except ParleyError as error:
+            help_ = f"{self._task} cannot be done here: {error.detail}; {HOW_TO_GET}"
+            self._unfit = lambda: Unimplemented(help_)
         except OSError as error:
             reason = f"{self._task} has no workers: {error.strerror or error}"
             self._unfit = lambda: Unavailable(reason)
@@ -64,7 +68,8 @@ class Shard(Actor):
             self._broker = broker
             return
         log.error("shard without workers", task=self._task, reason=self._unfit().detail)
-        await broker.stop()
+        if broker is not None:
+            await broker.stop()
 
     async def stopped(self) -> None:
         """End the workers."""

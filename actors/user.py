@@ -8,9 +8,10 @@ from typing import Final
 
 import structlog
 
-from actors.addresses import number_of, rest_if_idle
+from actors.addresses import number_of
 from actors.issuer import Issuer, token_hash
 from actors.news import Topics, announce
+from actors.rest import rest_if_idle
 from actors.views import user_view
 from models import records
 from models.stores import RotationOutcome, SessionStore, UserStore

@@ -38,6 +38,7 @@ from runtime import __version__, logs
 from runtime.config import ConfigError, Settings, add_options, given_options, load, misspelt_environment
 from runtime.engine import ActorSystem, LoopWatch
 from runtime.gateway import Gateway, GatewayLimits, Listener, ListenFailed, Model, NodeFacts, Readiness
+from runtime.gateway.listening import listen
 from runtime.metrics import Metrics
 from runtime.token_secret import token_secret
 from runtime.topics import Journal, Topics
@@ -89,11 +90,16 @@ class Node:
 
     async def _start(self) -> None:
         settings = self._settings
+        listeners = _listeners(settings)
+        for listener in listeners:
+            # A port that is taken is found out before anything is opened, written or logged.
+            listen(listener).close()
+        # First of the data, for one node alone may hold it: a second one must not touch the database.
+        journal = await _journal(settings.data_dir)
+        self._open.push_async_callback(journal.close)
         secret = token_secret(settings)
         stores = await open_sqlite(settings.data_dir / "parley.db", clock=lambda: datetime.now(UTC))
         self._open.push_async_callback(stores.close)
-        journal = await Journal.open(settings.data_dir / "journal.db")
-        self._open.push_async_callback(journal.close)
         hasher = PasswordHasher(threads=settings.hash_threads)
         self._open.push_async_callback(hasher.close)
         system = self._system = ActorSystem(settings.node_name, ask_timeout_s=settings.ask_timeout_s)
@@ -113,17 +119,12 @@ class Node:
         )
         kinds.carry(system, domain)
         self._watch_dependencies(system, stores.backends)
-        self._gateway = gateway = self._edge(system, signer)
+        self._gateway = gateway = self._edge(system, signer, listeners)
         await gateway.start()
         self._open.push_async_callback(gateway.stop)
 
-    def _edge(self, system: ActorSystem, signer: TokenSigner) -> Gateway:
+    def _edge(self, system: ActorSystem, signer: TokenSigner, listeners: Sequence[Listener]) -> Gateway:
         settings = self._settings
-        listeners = (
-            Listener("http", settings.host, settings.http_port, "http_port"),
-            Listener("signaling", settings.host, settings.signaling_port, "signaling_port"),
-            Listener("ai", settings.host, settings.ai_port, "ai_port"),
-        )
         facts = NodeFacts(
             node=settings.node_name,
             version=__version__,
@@ -158,9 +159,31 @@ class Node:
         # ENGINE
 
 
+def _listeners(settings: Settings) -> tuple[Listener, ...]:
+    return (
+        Listener("http", settings.host, settings.http_port, "http_port"),
+        Listener("signaling", settings.host, settings.signaling_port, "signaling_port"),
+        Listener("ai", settings.host, settings.ai_port, "ai_port"),
+    )
+
+
+async def _journal(folder: Path) -> Journal:
+    """The journal in the data folder, which is made. Raises ConfigError where this node cannot have that folder."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise ConfigError([f"data_dir: {folder} cannot be used: it is no folder"]) from None
+    except OSError as error:
+        raise ConfigError([f"data_dir: {folder} cannot be used: {error.strerror}"]) from None
+    try:
+        return await Journal.open(folder / "journal.db")
+    except Unavailable as error:
+        raise ConfigError([f"data_dir: {error.detail}"]) from None
+
+
 async def _ping(backend: Backend) -> str:
     await backend.ping()
-    return type(backend).__name__
+    return backend.statistics().backend
 
 
 def _inference(settings: Settings) -> BrokerSettings:
