@@ -14,7 +14,7 @@ from actors.news import Topics
 from protocols.ai import InferenceDone, RecogniseSpeech, RunInference, SpeechRecognised, Task
 from protocols.ai_results import SpeechResult
 from protocols.errors import FailedPrecondition, Internal, PermissionDenied
-from protocols.events import SpeechRecognitionCompleted, SpokenSegment
+from protocols.events import SpeechRecognitionCompleted
 from protocols.inference import AudioParams
 from protocols.meetings import Access, CheckAccess
 from runtime.engine import Actor, Options, on
@@ -53,7 +53,6 @@ class Analysis(Actor):
         await self._check(message)
         result = await self._run(message)
         latency_ms = (self.system.clock.time() - began) * 1000
-        segments = tuple(SpokenSegment(it.start_ms, it.end_ms, it.text, it.confidence) for it in result.segments)
         event = SpeechRecognitionCompleted(
             task_id=self.id,
             meeting_id=message.meeting_id,
@@ -64,7 +63,7 @@ class Analysis(Actor):
             duration=result.duration_ms,
             latency=latency_ms,
             timestamp=received_at,
-            segments=segments,
+            segments=result.segments,
         )
         await self._deps.topics.publish(event)
         return SpeechRecognised(
@@ -76,7 +75,7 @@ class Analysis(Actor):
             latency_ms=latency_ms,
             model=f"{result.model} {result.model_version}".strip(),
             speech=not result.no_speech,
-            segments=segments,
+            segments=result.segments,
         )
 
     async def _check(self, message: RecogniseSpeech) -> None:

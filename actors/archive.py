@@ -13,11 +13,11 @@ from typing import Final, Protocol
 
 from models import records
 from models.stores import AnalysisStore, MeetingStore, TranscriptStore
+from protocols.ai_results import SpeechSegment
 from protocols.events import (
     DeepfakeDetectionCompleted,
     EmotionDetectionCompleted,
     SpeechRecognitionCompleted,
-    SpokenSegment,
     Topic,
 )
 from runtime.engine import Actor, ActorSystem, Ref, on
@@ -94,7 +94,7 @@ def _segments(event: SpeechRecognitionCompleted, meeting: records.Meeting) -> li
     began_at = event.timestamp - timedelta(milliseconds=event.duration)
     if meeting.actual_start_time is not None:
         began_at = max(began_at, meeting.actual_start_time)
-    spoken = event.segments or (SpokenSegment(0, event.duration, event.text, event.confidence),)
+    spoken = event.segments or (SpeechSegment(0, event.duration, event.text, event.confidence),)
     return [
         records.TranscriptSegment(
             meeting_id=event.meeting_id,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import field
 from enum import StrEnum
 
-from protocols.events import SpokenSegment
+from protocols.ai_results import SpeechSegment
 from protocols.inference import NoParams, Params, ResultValue
 from protocols.messages import message
 
@@ -49,7 +49,7 @@ class SpeechRecognised:
     latency_ms: float
     model: str
     speech: bool
-    segments: tuple[SpokenSegment, ...]
+    segments: tuple[SpeechSegment, ...]
 
 
 @message("ai.run")

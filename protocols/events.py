@@ -15,6 +15,7 @@ from typing import Annotated, Any, Final, TypeVar, dataclass_transform
 
 import msgspec
 
+from protocols.ai_results import SpeechSegment
 from protocols.errors import InvalidArgument
 
 T = TypeVar("T")
@@ -161,16 +162,6 @@ class RecordingProcessed:
     minio_url: str
 
 
-@dataclass(frozen=True, slots=True)
-class SpokenSegment:
-    """A stretch of recognised speech; times in milliseconds from the start of the clip."""
-
-    start_ms: int
-    end_ms: int
-    text: str
-    confidence: float
-
-
 @event("speech_recognition.completed", Topic.AI)
 class SpeechRecognitionCompleted:
     """`duration` and `latency` in milliseconds, `confidence` from 0 to 1; `timestamp`: when the speech came in."""
@@ -184,7 +175,7 @@ class SpeechRecognitionCompleted:
     duration: int
     latency: float
     timestamp: UtcTime
-    segments: tuple[SpokenSegment, ...] = ()
+    segments: tuple[SpeechSegment, ...] = ()
 
 
 @event("emotion_detection.completed", Topic.AI)

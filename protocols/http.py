@@ -26,8 +26,8 @@ OpaqueToken = Annotated[str, Meta(min_length=1, max_length=512)]
 Username = Annotated[
     str,
     Meta(
-        min_length=2,
-        max_length=64,
+        min_length=3,
+        max_length=32,
         pattern=r"^[\w.\-]+" + _END,
         description="Letters and digits of any script, `_`, `.`, `-`",
     ),
@@ -61,7 +61,7 @@ class Registration(Sent, frozen=True, kw_only=True):
 class Credentials(Sent, frozen=True, kw_only=True):
     """Who logs in."""
 
-    username: Annotated[str, Meta(min_length=1, max_length=64)]
+    username: Username
     password: Password
 
 
@@ -111,7 +111,7 @@ class MeetingDraft(Sent, frozen=True, kw_only=True):
     """A meeting to be. Without `start_time` it is for now; without `end_time` it is open-ended."""
 
     title: Annotated[str, Meta(min_length=1, max_length=100, pattern=r"\S")]
-    description: Annotated[str, Meta(max_length=5000)] = ""
+    description: Annotated[str, Meta(max_length=2000)] = ""
     start_time: Time | None = None
     end_time: Time | None = None
     max_participants: Annotated[int, Meta(ge=1, le=1000)] = 100
@@ -137,7 +137,7 @@ class TranscriptQuery(Sent, frozen=True, kw_only=True):
     """`cursor` and `limit` page the JSON form; subtitles are always whole."""
 
     cursor: Cursor = ""
-    limit: Annotated[int, Meta(ge=1, le=1000)] = 500
+    limit: Annotated[int, Meta(ge=1, le=500)] = 500
     format: Annotated[str, Meta(pattern="^(json|vtt|srt)$", description="Goes before the `Accept` header")] | None = (
         None
     )

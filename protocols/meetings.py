@@ -148,7 +148,7 @@ class Participants:
 
 @message("meeting.check_access")
 class CheckAccess:
-    """To `meeting/{id}`: may this user enter its room, or read what came of it? Answer: Access, never a refusal."""
+    """To `meeting/{id}`: may this user enter its room, or read its results? Answer: Access. NotFound: no meeting."""
 
     actor_id: int
 

@@ -8,7 +8,7 @@ import msgspec
 
 from protocols import http
 from protocols.accounts import GetUser, LoggedIn, LogIn, LogOut, Refresh, Register, UserView, account_id
-from protocols.errors import Code, FieldFault, InvalidArgument
+from protocols.errors import Code
 from protocols.tokens import refresh_token_owner
 from runtime.gateway.call import Answer, Call
 from runtime.gateway.route import API, Access, Route
@@ -17,14 +17,14 @@ from runtime.gateway.route import API, Access, Route
 async def register(call: Call, sent: http.Registration) -> Answer:
     """Make an account. Its profile is at `Location`."""
     message = Register(sent.username, sent.email, sent.password, sent.full_name)
-    view = await call.ask(UserView, "account", _account(sent.username), message)
+    view = await call.ask(UserView, "account", account_id(sent.username), message)
     return Answer(view, {"Location": f"{API}/users/profile"})
 
 
 async def log_in(call: Call, sent: http.Credentials) -> http.Session:
     """Trade a name and a password for a pair of tokens."""
     message = LogIn(sent.username, sent.password, call.request.remote or "")
-    return _session(await call.ask(LoggedIn, "account", _account(sent.username), message))
+    return _session(await call.ask(LoggedIn, "account", account_id(sent.username), message))
 
 
 async def refresh(call: Call, sent: http.RefreshToken) -> http.Session:
@@ -42,14 +42,6 @@ async def log_out(call: Call, sent: http.RefreshToken) -> None:
 async def get_profile(call: Call, sent: http.Nothing) -> UserView:
     """Who you are."""
     return await call.ask(UserView, "user", call.user.user_id, GetUser())
-
-
-def _account(username: str) -> str:
-    """The id of an account's actor. Raises InvalidArgument for a name that is nothing but white space."""
-    found = account_id(username)
-    if not found:
-        raise InvalidArgument("the username is empty", faults=[FieldFault("username", "is empty")])
-    return found
 
 
 def _session(found: LoggedIn) -> http.Session:

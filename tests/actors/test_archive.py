@@ -12,12 +12,12 @@ from actors import archive
 from models.records import DeepfakeResult, EmotionResult, SpeechResult
 from models.stores import Stores
 from protocols import events
+from protocols.ai_results import SpeechSegment
 from protocols.errors import InvalidArgument, NotFound
 from protocols.events import (
     DeepfakeDetectionCompleted,
     EmotionDetectionCompleted,
     SpeechRecognitionCompleted,
-    SpokenSegment,
 )
 from protocols.meetings import AnalysisPage, GetAnalyses, GetTranscript, TranscriptLine, TranscriptPage
 from runtime.engine import Backoff, HandlerFailed
@@ -36,7 +36,7 @@ def spoken(world: World, meeting_id: int = 1, task_id: str = "task-1", user_id: 
         duration=11_000,
         latency=120.5,
         timestamp=world.clock.now(),
-        segments=(SpokenSegment(200, 4000, "Ask not.", 0.95), SpokenSegment(5000, 10_000, "What you can do.", 0.85)),
+        segments=(SpeechSegment(200, 4000, "Ask not.", 0.95), SpeechSegment(5000, 10_000, "What you can do.", 0.85)),
     )
 
 

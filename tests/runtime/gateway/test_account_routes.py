@@ -78,7 +78,8 @@ async def test_log_in_with_a_wrong_password(edge: Edge) -> None:
 
 async def test_log_in_with_a_name_of_white_space(edge: Edge) -> None:
     answer = await edge.send("POST", "/api/v1/auth/login", token=None, json={"username": "  ", "password": "pw"})
-    assert answer.json["errors"] == [{"field": "username", "detail": "is empty"}]
+    assert answer.status == 400
+    assert [fault["field"] for fault in answer.json["errors"]] == ["username"]
 
 
 async def test_refresh_and_log_out_go_to_the_owner_of_the_token(edge: Edge) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from protocols.ai import RecogniseSpeech, SpeechRecognised
+from protocols.ai_results import SpeechSegment
 from protocols.errors import ResourceExhausted
-from protocols.events import SpokenSegment
 from protocols.meetings import AnalysisPage, AnalysisView, GetAnalyses
 from runtime.gateway import GatewayLimits
 from tests.runtime.gateway.harness import WHEN, Edge, running
@@ -26,7 +26,7 @@ HEARD = SpeechRecognised(
     latency_ms=12.5,
     model="tiny",
     speech=True,
-    segments=(SpokenSegment(0, 80, "hello", 0.75),),
+    segments=(SpeechSegment(0, 80, "hello", 0.75),),
 )
 
 
