@@ -22,6 +22,7 @@ from actors.user import User, UserDeps
 from models.stores import Stores
 from protocols.ai import Task
 from protocols.errors import Unimplemented
+from protocols.ice import IceServer
 from runtime.engine import ActorSystem, Options
 
 REST_AFTER_S: Final = 30.0
@@ -44,7 +45,7 @@ class Domain:
     hasher: PasswordHasher
     issuer: Issuer
     shards: Mapping[Task, shard.ShardDeps]
-    ice_servers: tuple[str, ...] = ()
+    ice_servers: tuple[IceServer, ...] = ()
     recognition_timeout_s: float = 60.0
     logins: AttemptLimit = field(default_factory=AttemptLimit)
     meetings: MeetingLimits = field(default_factory=MeetingLimits)

@@ -25,6 +25,7 @@ from models.records import MeetingStatus, ParticipantRole
 from models.stores import AnalysisStore, MeetingStore, TranscriptStore, UserStore
 from protocols.errors import Aborted, FailedPrecondition, NotFound, PermissionDenied, ResourceExhausted
 from protocols.events import MeetingEnded, MeetingStarted, MeetingUserJoined, MeetingUserLeft
+from protocols.ice import IceServer
 from protocols.meetings import (
     Access,
     Admission,
@@ -66,7 +67,7 @@ class MeetingDeps:
     hasher: PasswordHasher
     issuer: Issuer
     topics: Topics
-    ice_servers: tuple[str, ...] = ()
+    ice_servers: tuple[IceServer, ...] = ()
     limits: MeetingLimits = field(default_factory=MeetingLimits)
 
 

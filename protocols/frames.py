@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from protocols.errors import InvalidArgument
+from protocols.ice import IceServer
 
 SUBPROTOCOL: Final = "parley.v1"
 TOKEN_SUBPROTOCOL_PREFIX: Final = "parley.token."
@@ -106,7 +107,7 @@ class Welcome(ServerFrame, frozen=True, tag="welcome"):
     user_id: int
     username: str
     heartbeat_s: float
-    ice_servers: tuple[str, ...] = _EMPTY
+    ice_servers: tuple[IceServer, ...] = _EMPTY
     features: tuple[str, ...] = _EMPTY
 
 

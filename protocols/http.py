@@ -12,6 +12,8 @@ from typing import Annotated, Any, Final, Literal
 import msgspec
 from msgspec import Meta
 
+from protocols.ice import IceServer
+
 MAX_ID: Final = 2**32 - 1
 
 _END: Final = r"(?!\n)$"
@@ -194,7 +196,7 @@ class Admission(Given, frozen=True, kw_only=True):
     participant: Participant
     room_id: str
     join_token: str
-    ice_servers: tuple[str, ...]
+    ice_servers: tuple[IceServer, ...]
 
 
 class TranscriptLine(Given, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import field
 from datetime import datetime
 
+from protocols.ice import IceServer
 from protocols.messages import message
 
 
@@ -122,7 +123,7 @@ class Admission:
     participant: ParticipantView
     room_id: str
     join_token: str = field(repr=False)
-    ice_servers: tuple[str, ...] = ()
+    ice_servers: tuple[IceServer, ...] = ()
 
 
 @message("meeting.leave")

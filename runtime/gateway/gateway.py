@@ -10,6 +10,7 @@ from typing import Any, Final, Literal
 import structlog
 from aiohttp import web
 
+from protocols.ice import IceServer
 from protocols.tokens import TokenSigner
 from runtime.engine import ActorSystem
 from runtime.gateway import account_routes, ai_routes, meeting_routes, signaling_routes, transcript_routes
@@ -54,7 +55,7 @@ class Gateway:
         readiness: Readiness,
         metrics: Metrics,
         limits: GatewayLimits = GatewayLimits(),  # noqa: B008 - frozen
-        ice_servers: tuple[str, ...] = (),
+        ice_servers: tuple[IceServer, ...] = (),
         new_id: Callable[[], str] = new_uuid,
     ) -> None:
         self._listeners = tuple(listeners)

@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from protocols import frames
 from protocols.errors import WIRE, Code, InvalidArgument, ParleyError, Unauthenticated
+from protocols.ice import IceServer
 from protocols.signaling import Attach, Detach, FromClient, ToClient
 from protocols.tokens import Identity, TokenSigner
 from runtime.engine import ActorSystem, Ref
@@ -51,7 +52,7 @@ class Session:
         signer: TokenSigner,
         limits: GatewayLimits,
         now: Callable[[], float],
-        ice_servers: tuple[str, ...],
+        ice_servers: tuple[IceServer, ...],
         session_id: str,
         client: ClientSocket,
         connection: Ref,

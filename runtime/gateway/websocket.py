@@ -14,6 +14,7 @@ from aiohttp import web
 
 from protocols.errors import Unavailable
 from protocols.frames import SUBPROTOCOL
+from protocols.ice import IceServer
 from protocols.tokens import TokenSigner
 from runtime.engine import Actor, ActorSystem, Directive, Options, Ref, Supervision
 from runtime.gateway.client_socket import ClientSocket
@@ -48,7 +49,7 @@ class Sockets:
         limits: GatewayLimits,
         now: Callable[[], float],
         new_id: Callable[[], str],
-        ice_servers: tuple[str, ...],
+        ice_servers: tuple[IceServer, ...],
     ) -> None:
         self._system = system
         self._signer = signer

@@ -17,6 +17,7 @@ from protocols.errors import (
     Unavailable,
 )
 from protocols.events import MeetingEnded, MeetingStarted, MeetingUserJoined, MeetingUserLeft
+from protocols.ice import IceServer
 from protocols.meetings import (
     Access,
     Admission,
@@ -148,7 +149,7 @@ async def test_joining_gives_a_token_for_the_room_alone(world: World) -> None:
         None,
     )
     assert found.room_id == meeting.room_id
-    assert found.ice_servers == ("stun:stun.example:3478",)
+    assert found.ice_servers == (IceServer(("stun:stun.example:3478",)),)
     now = world.clock.now().timestamp()
     identity = world.signer.verify(found.join_token, now=now, uses=frozenset({TokenUse.JOIN}))
     assert (identity.user_id, identity.username, identity.room_id) == (bob.id, "bob", meeting.room_id)

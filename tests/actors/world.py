@@ -21,6 +21,7 @@ from protocols.accounts import LoggedIn, LogIn, Register, UserView, account_id
 from protocols.ai import Task
 from protocols.errors import Unavailable
 from protocols.events import Topic
+from protocols.ice import IceServer
 from protocols.meetings import Admission, CreateMeeting, JoinMeeting, MeetingSettings, MeetingView, StartMeeting
 from protocols.tokens import TokenSigner
 from runtime.engine import ActorSystem, LoopClock, Ref
@@ -102,7 +103,7 @@ class World:
             issuer=self.issuer,
             topics=topics or self.topics,
             shards={Task.SPEECH_RECOGNITION: ShardDeps(make_broker)} if make_broker else {},
-            ice_servers=("stun:stun.example:3478",),
+            ice_servers=(IceServer(("stun:stun.example:3478",)),),
             logins=AttemptLimit(most=3, window_s=60.0),
             meetings=MeetingLimits(passwords=AttemptLimit(most=3, window_s=60.0)),
             rooms=RoomLimits(vacant_s=0.05),

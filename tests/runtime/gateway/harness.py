@@ -15,6 +15,7 @@ import aiohttp
 import msgspec
 
 from protocols.accounts import UserView
+from protocols.ice import IceServer
 from protocols.meetings import MeetingSettings, MeetingView
 from protocols.tokens import Identity, TokenSigner, TokenUse
 from runtime.engine import Actor, ActorSystem, Options, Ref
@@ -163,7 +164,7 @@ def make_gateway(
         readiness=readiness,
         metrics=metrics,
         limits=limits,
-        ice_servers=("stun:stun.example.org",),
+        ice_servers=(IceServer(("stun:stun.example.org",)),),
     )
 
 

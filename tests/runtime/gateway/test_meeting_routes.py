@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from protocols.errors import FailedPrecondition, NotFound
+from protocols.ice import IceServer
 from protocols.meetings import (
     Admission,
     CreateMeeting,
@@ -156,14 +157,14 @@ async def test_start_end_and_leave(edge: Edge) -> None:
 
 
 async def test_join_with_and_without_a_password(edge: Edge) -> None:
-    edge.behind.answers[JoinMeeting] = Admission(PARTICIPANT, "room_5", "token", ("stun:s",))
+    edge.behind.answers[JoinMeeting] = Admission(PARTICIPANT, "room_5", "token", (IceServer(("stun:s",)),))
     plain = await edge.send("POST", "/api/v1/meetings/5/join")
     secret = await edge.send("POST", "/api/v1/meetings/5/join", json={"password": "pw"})
     assert plain.json == {
         "participant": SHOWN_PARTICIPANT,
         "room_id": "room_5",
         "join_token": "token",
-        "ice_servers": ["stun:s"],
+        "ice_servers": [{"urls": ["stun:s"]}],
     }
     assert secret.status == 200
     assert [message for _, _, message in edge.behind.told] == [JoinMeeting(7, "ada"), JoinMeeting(7, "ada", "pw")]

@@ -63,7 +63,7 @@ async def test_welcome_comes_first_and_the_peer_is_attached(edge: Edge) -> None:
             "user_id": 7,
             "username": "ada",
             "heartbeat_s": 20.0,
-            "ice_servers": ["stun:stun.example.org"],
+            "ice_servers": [{"urls": ["stun:stun.example.org"]}],
             "features": ["trickle", "perfect_negotiation"],
         }
         await edge.behind.until(lambda: len(edge.behind.told) == 1)
