@@ -122,12 +122,21 @@ class Metrics:
             buckets=HTTP_BUCKETS_S,
             registry=self.registry,
         )
+        self._answered: dict[tuple[str, str, int], tuple[Counter, Histogram]] = {}
 
     def request_answered(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one HTTP request. `route` is its template (`/api/v1/meetings/{id}`), never the path asked for."""
-        method = method if method in _METHODS else "other"
-        self._requests.labels(method, route, str(status)).inc()
-        self._seconds.labels(method, route).observe(seconds)
+        key = method if method in _METHODS else "other", route, status
+        found = self._answered.get(key)
+        if found is None:
+            # Looked up once: finding a child by its labels costs more than counting.
+            found = self._answered[key] = (
+                self._requests.labels(key[0], route, str(status)),
+                self._seconds.labels(key[0], route),
+            )
+        count, histogram = found
+        count.inc()
+        histogram.observe(seconds)
 
     def observe(
         self, kind: Literal["gauge", "counter"], name: str, text: str, labels: tuple[str, ...], read: Read

@@ -2,6 +2,16 @@
 
 from runtime.topics.group import GroupSettings, Published
 from runtime.topics.journal import Journal
-from runtime.topics.topics import Topics
+from runtime.topics.journal_file import DeadEvent, GroupName
+from runtime.topics.topics import GroupStatistics, Topics, TopicsStatistics
 
-__all__ = ["GroupSettings", "Journal", "Published", "Topics"]
+__all__ = [
+    "DeadEvent",
+    "GroupName",
+    "GroupSettings",
+    "GroupStatistics",
+    "Journal",
+    "Published",
+    "Topics",
+    "TopicsStatistics",
+]
