@@ -33,8 +33,11 @@ def folded(name: str) -> str:
     """The form in which usernames and e-mail addresses are unique: NFKC, case folded, white space trimmed.
 
     It is computed here and stored beside the name, so that no database's collation decides who is the same person.
+    Folding can undo the normal form and the normal form can bring up what folds, or a space; the second round ends it.
     """
-    return unicodedata.normalize("NFKC", name.strip()).casefold()
+    for _ in range(2):
+        name = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold()).strip()
+    return name
 
 
 @dataclass(frozen=True, slots=True)
