@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from inference.catalog import DEFAULT_MODELS
 from inference.jobs import Limits
+from inference.repository.catalog import DEFAULT_MODELS
 from inference.worker_process import RestartPolicy
 from protocols.inference import ModelState, NoParams, Params, Payload, ResultValue
 

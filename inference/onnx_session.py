@@ -7,7 +7,7 @@ from typing import Final
 
 import onnxruntime
 
-from inference.model_config import ModelBroken
+from inference.repository.model_config import ModelBroken
 
 _ERRORS_ONLY: Final = 3
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from inference.model_config import ModelBroken
+from inference.repository.model_config import ModelBroken
 
 _LONG: Final = 128
 _MARK: Final = re.compile(rb"<[^<>]+>")

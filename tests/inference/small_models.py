@@ -15,9 +15,9 @@ from pathlib import Path
 
 import msgspec
 
-from inference.catalog import CatalogEntry, Wheel
-from inference.model_config import ModelConfig, ModelFile
-from inference.repository_cli import main
+from inference.repository.catalog import CatalogEntry, Wheel
+from inference.repository.command import main
+from inference.repository.model_config import ModelConfig, ModelFile
 
 _CATALOG = "catalog.json"
 

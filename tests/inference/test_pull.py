@@ -13,13 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from inference import wheels
-from inference.catalog import CATALOG, CatalogEntry
-from inference.model_config import CONFIG_NAME
-from inference.pull import Puller
-from inference.repository import ModelRepository, verify
-from inference.repository_cli import main
-from inference.wheels import PullFailed
+from inference.repository import ModelRepository, verify, wheels
+from inference.repository.catalog import CATALOG, CatalogEntry
+from inference.repository.command import main
+from inference.repository.model_config import CONFIG_NAME
+from inference.repository.pull import Puller
+from inference.repository.wheels import PullFailed
 from tests.inference.small_models import write_wheels
 from tests.processes import settles
 from tests.servers import ROOT

@@ -8,11 +8,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from inference.catalog import CATALOG, MOONSHINE_TINY_EN
-from inference.model_config import CONFIG_NAME, ModelBroken, encode_config, read_config, version_key
-from inference.pull import Puller
 from inference.repository import BrokenModel, InstalledModel, ModelMissing, ModelRepository, default_model_dir, verify
-from inference.repository_cli import main
+from inference.repository.catalog import CATALOG, MOONSHINE_TINY_EN
+from inference.repository.command import main
+from inference.repository.model_config import CONFIG_NAME, ModelBroken, encode_config, read_config, version_key
+from inference.repository.pull import Puller
 from protocols.errors import Code
 from tests.inference.small_models import write_wheels
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from inference.model_config import ModelBroken
+from inference.repository.model_config import ModelBroken
 from inference.tokenizer import Tokenizer
 
 

@@ -6,18 +6,14 @@ is no model: the pull writes that file last.
 
 from __future__ import annotations
 
-import hashlib
 import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
-from inference.model_config import CONFIG_NAME, ModelBroken, ModelConfig, read_config, version_key
+from inference.repository.checksum import sha256_of
+from inference.repository.model_config import CONFIG_NAME, ModelBroken, ModelConfig, read_config, version_key
 from protocols.errors import ParleyError, Unimplemented
-
-_READ_BYTES: Final = 1024 * 1024
 
 
 class ModelMissing(Unimplemented):
@@ -132,18 +128,3 @@ def check_size(path: Path, size: int) -> None:
         raise ModelBroken(f"{path}: {error.strerror}; pull the model again") from None
     if found != size:
         raise ModelBroken(f"{path} has {found} bytes, it should have {size}; pull the model again")
-
-
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file, in hex, read piece by piece."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while piece := file.read(_READ_BYTES):
-            digest.update(piece)
-    return digest.hexdigest()
-
-
-if __name__ == "__main__":
-    from inference.repository_cli import main
-
-    sys.exit(main())

@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from inference.catalog import Wheel
 from inference.process import die_with_parent
-from inference.repository import sha256_of
+from inference.repository.catalog import Wheel
+from inference.repository.checksum import sha256_of
 from protocols.errors import Unavailable
 
 Say = Callable[[str], None]

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from inference.catalog import CATALOG, CatalogEntry
-from inference.pull import Outcome, Puller
-from inference.repository import BrokenModel, InstalledModel, ModelRepository, default_model_dir, verify
-from inference.wheels import in_megabytes
+from inference.repository.catalog import CATALOG, CatalogEntry
+from inference.repository.folder import BrokenModel, InstalledModel, ModelRepository, default_model_dir, verify
+from inference.repository.pull import Outcome, Puller
+from inference.repository.wheels import in_megabytes
 from protocols.errors import ParleyError
 
 _INTERRUPTED: Final = 130

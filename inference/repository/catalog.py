@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from inference.model_config import Limits, ModelConfig, ModelFile, ModelInput, WarmUp
+from inference.repository.model_config import Limits, ModelConfig, ModelFile, ModelInput, WarmUp
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from inference.catalog import CatalogEntry
-from inference.model_config import CONFIG_NAME, ModelFile, encode_config
-from inference.repository import sha256_of
-from inference.wheels import PullFailed, Say, WheelCache, check_wheel, in_megabytes
+from inference.repository.catalog import CatalogEntry
+from inference.repository.checksum import sha256_of
+from inference.repository.model_config import CONFIG_NAME, ModelFile, encode_config
+from inference.repository.wheels import PullFailed, Say, WheelCache, check_wheel, in_megabytes
 from protocols.errors import ParleyError
 
 _PIECE_BYTES: Final = 1024 * 1024
