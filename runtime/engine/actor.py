@@ -57,10 +57,14 @@ class Actor:
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        cls._handlers = dict(cls._handlers)
-        for method in vars(cls).values():
-            for kind in getattr(method, "__handles__", ()):
-                cls._handlers[kind] = method
+        # By name, so that a subclass that overrides a handler need not mark it again.
+        marked = [
+            (kind, name)
+            for base in reversed(cls.__mro__)
+            for name, method in vars(base).items()
+            for kind in getattr(method, "__handles__", ())
+        ]
+        cls._handlers = {kind: getattr(cls, name) for kind, name in marked}
         cls.has_started_hook = cls.started is not Actor.started
         cls.has_stopped_hook = cls.stopped is not Actor.stopped
 
@@ -133,11 +137,11 @@ class Actor:
 
     def watch(self, ref: Ref) -> None:
         """Get a `Terminated` message when that actor has stopped, at once if it has."""
-        watch.watch(self._cell, self.system.cell_of(ref))
+        watch.watch(self._cell, self.system.cell_of(ref), ref)
 
     def unwatch(self, ref: Ref) -> None:
         """Take a watch back."""
-        watch.unwatch(self._cell, self.system.cell_of(ref))
+        watch.unwatch(self._cell, ref)
 
     def become(self, behaviour: Handler) -> None:
         """Handle messages with `behaviour` from the next one on, until `unbecome`, another `become`, or a restart."""
@@ -172,21 +176,24 @@ class Actor:
             self._cell.put_unbounded(stash.pop(), first=True)
 
     def defer(self) -> Reply:
-        """Take over the answering of the current message: this handler's return value no longer answers it."""
+        """Take over the answering of the current message: this handler's return value no longer answers it. What it
+        raises still does.
+        """
         item = self._cell.current
-        self._cell.current = None
-        if type(item) is Envelope:
-            return Reply(item.reply, item.deadline)
-        return Reply(None, 0.0)
+        if type(item) is not Envelope:
+            return Reply(None, 0.0)
+        # The rest of the handler is still about this message and under its deadline; only the answer is another's.
+        self._cell.current = Envelope(item.message, None, item.deadline)
+        return Reply(item.reply, item.deadline)
 
     def forward(self, ref: Ref, message: object = None) -> None:
         """Pass the current message on, or `message` in its place, with its asker and deadline: that actor answers."""
         item = self._cell.current
-        self._cell.current = None
         if type(item) is Envelope:
             self.system.deliver(ref, Envelope(item.message if message is None else message, item.reply, item.deadline))
         elif item is not None:
             ref.tell(item if message is None else message)
+        self._cell.current = None
 
     @property
     def remaining_s(self) -> float | None:

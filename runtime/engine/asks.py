@@ -92,7 +92,7 @@ class Asks:
             if not limit.entries:
                 del self._limits[seconds]
         heads = [limit.entries[0][0] for limit in self._limits.values()]
-        if heads:
+        if heads and min(heads) < float("inf"):
             # At least a millisecond on: clocks that round must not make this spin.
             self._arm(max(min(heads), now + 0.001))
 

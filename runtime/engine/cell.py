@@ -1,19 +1,18 @@
 """The cell: one actor's mailbox, state and statistics, and the hot path of the engine (tell, ask, a turn).
 
 A cell outlives restarts of the actor inside it, so it is what a local ref refers to, and is that ref. An idle cell
-owns no task: a turn of the dispatcher runs its `def` handlers, and a task is made for an `async def` handler only,
-which then goes on with the mailbox until it is empty or the quantum is spent.
+owns no task: a turn of the dispatcher runs its `def` handlers, and a task is made for an `async def` handler only.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable, Coroutine
 from types import CoroutineType
 from typing import TYPE_CHECKING, Any
 
 from runtime.engine import failure, lifecycle, overflow
+from runtime.engine.awaiting import drive
 from runtime.engine.dead_letters import DeadLetter, Reason
 from runtime.engine.envelope import Envelope, message_of
 from runtime.engine.errors import ActorStopped
@@ -111,7 +110,8 @@ class Cell(Ref):
         """Send a message; the future holds its answer."""
         system = self.system
         reply = system.create_future()
-        envelope = Envelope(message, reply, system.asks.add(reply, timeout_s or system.ask_timeout_s))
+        limit_s = system.ask_timeout_s if timeout_s is None else timeout_s
+        envelope = Envelope(message, reply, system.asks.add(reply, limit_s))
         queue = self.queue
         if len(queue) >= self.capacity:
             overflow.put(self, envelope)
@@ -134,7 +134,7 @@ class Cell(Ref):
     def put_unbounded(self, item: object, *, first: bool = False) -> None:
         """Take in what was accepted before, or what the engine itself has to say: no limit applies."""
         if self.state >= STOPPING:
-            self.bury(item, Reason.STOPPED)
+            self.turn_away(item, Reason.STOPPED)
             return
         if self.queue is IDLE:
             self.queue = fresh()
@@ -179,19 +179,27 @@ class Cell(Ref):
 
     def turn(self, quantum: int) -> None:
         """Handle up to `quantum` messages. Called by the dispatcher alone."""
-        self.scheduled = False
-        if self.state == STARTING:
-            lifecycle.start(self)
-        elif self.state == RUNNING:
-            handling = self.batch(quantum)
+        # `scheduled` stays True until `rest`: while it is at work, no message needs to ask for a turn.
+        if self.state == RUNNING:
+            handling = None
+            try:
+                handling = self.batch(quantum)
+            finally:
+                # Also when a handler is left by KeyboardInterrupt, or this actor would never get a turn again.
+                if handling is None:
+                    self.rest()
             if handling is not None:
-                self.scheduled = True  # while the task is at work, no message needs to ask for a turn
-                self.task = self.system.create_task(self.drive(handling, quantum), self)
+                self.occupy(drive(self, handling, quantum))
+        elif self.state == STARTING:
+            lifecycle.start(self)
+        else:
+            self.scheduled = False
 
     def batch(self, quantum: int) -> Handling | None:
         """Handle messages until one needs awaiting (its coroutine is returned), none is left, or quantum is spent."""
         queue = self.queue
         left = quantum
+        item: object = None
         while queue and left and self.state == RUNNING:
             self.steady = True
             receive = self.behaviour or self.actor.receive
@@ -215,20 +223,31 @@ class Cell(Ref):
                         if type(result) is CoroutineType:
                             self.handled += quantum - left
                             return result
-            except Exception as error:
-                failure.settle(self, error)
-        self.current = None
+            except (Exception, asyncio.CancelledError) as error:
+                failure.settle(self, item, error)
         self.handled += quantum - left
-        self.rest(queue)
         return None
 
-    def rest(self, queue: deque[object]) -> None:
-        """After a batch: let waiting senders in, go on later, give an empty mailbox back, or go on stopping."""
+    def occupy(self, work: Coroutine[Any, Any, None]) -> None:
+        """Have a task for what must be awaited. It ends by `rest`, unless it was left behind."""
+        self.task = self.system.create_task(work, self)
+        if self.state == STOPPING:
+            lifecycle.proceed(self)
+
+    def rest(self) -> None:
+        """End a batch or a task: let waiting senders in, then go on later, give an empty mailbox back, or stop."""
+        self.current = None
+        if self.task is not None:
+            self.task = None
+            self.system.busy.pop(self, None)
+            if self.particulars.hung:
+                self.particulars.hung = False
+        self.scheduled = False
         if self.particulars.senders:
             overflow.admit_senders(self)
+        queue = self.queue
         if self.state == STOPPING:
-            if self.task is None:
-                lifecycle.proceed(self)
+            lifecycle.proceed(self)
         elif queue:
             if self.state == RUNNING:
                 self.schedule()
@@ -236,60 +255,36 @@ class Cell(Ref):
             self.queue = IDLE
             give_back(queue)
 
-    async def drive(self, handling: Handling | None, quantum: int) -> None:
-        """Await a handler, then go on with the mailbox, up to the quantum, as long as its handlers need awaiting."""
-        busy, time = self.system.busy, self.system.clock.time
-        spent = self.handled + quantum
-        try:
-            while handling is not None:
-                busy[self] = time()
-                await self.settle(handling)
-                self.current = None
-                handling = self.batch(quantum) if self.state == RUNNING and self.handled < spent else None
-        finally:
-            busy.pop(self, None)
-            self.task = None
-            self.scheduled = False
-            self.rest(self.queue)
-
-    async def settle(self, handling: Handling) -> None:
-        """Await one handler and answer its message."""
-        item = self.current
-        try:
-            result = await handling
-        except asyncio.CancelledError:
-            failure.interrupted(self)
-        except Exception as error:
-            failure.settle(self, error)
-        else:
-            if type(item) is Envelope and self.current is item and item.reply is not None and not item.reply.done():
-                item.reply.set_result(result)
-
     def lapsed(self, envelope: Envelope) -> bool:
         """Whether the message in an envelope is of no use any more; if so it is accounted for."""
         reply = envelope.reply
         if reply is None:
-            return envelope.still_counts is not None and not envelope.still_counts()
-        if reply.done():
+            if envelope.still_counts is None or envelope.still_counts():
+                return False
+        elif reply.done():
             # Cancelled by its asker, or expired and failed by the sweep.
             self.bury(envelope, Reason.CANCELLED if reply.cancelled() else Reason.EXPIRED)
-            return True
-        if envelope.deadline and self.system.clock.time() >= envelope.deadline:
+        elif envelope.deadline and self.system.clock.time() >= envelope.deadline:
             self.bury(envelope, Reason.EXPIRED)
-            return True
-        return False
+        else:
+            return False
+        self.handled -= 1  # the batch counts what it takes out
+        return True
 
     # ---- accounts
 
-    def bury(self, item: object, reason: Reason, detail: str = "") -> None:
-        """Make a dead letter of a message, and tell an asker who still waits."""
+    def turn_away(self, item: object, reason: Reason) -> None:
+        """Make a dead letter of a message that is being sent just now."""
+        self.bury(item, reason, sender=self.system.running_path())
+
+    def bury(self, item: object, reason: Reason, detail: str = "", *, sender: str = "") -> None:
+        """Make a dead letter of a message. Who asked is told, if the actor has stopped; for other reasons it was."""
         if type(item) is Envelope:
             if item.still_counts is not None:
                 return  # a timer's tick or a notice of the engine: nobody sent it, nobody misses it
             if item.reply is not None and not item.reply.done() and reason is Reason.STOPPED:
                 item.reply.set_exception(ActorStopped(f"{self.path} has stopped"))
-        letter = DeadLetter(message_of(item), self.path, reason, self.system.running_path(), detail)
-        self.system.dead_letters.publish(letter)
+        self.system.dead_letters.publish(DeadLetter(message_of(item), self.path, reason, sender, detail))
 
     def own(self) -> Particulars:
         """The rare things about this cell, to write to."""

@@ -29,7 +29,7 @@ class Reason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class DeadLetter:
-    """One message that was not handled. `sender` is the actor that was running when it was sent, where known."""
+    """One message that was not handled. `sender` is the actor that was turned away with it, where known."""
 
     message: object
     target: str
@@ -58,8 +58,11 @@ class DeadLetters:
         self._counts[letter.reason] += 1
         self._latest.append(letter)
         self._report(letter)
-        for listener in self._listeners:
-            listener(letter)
+        for listener in tuple(self._listeners):
+            try:
+                listener(letter)
+            except Exception as error:
+                log.error("a listener to dead letters broke", exc_info=error)
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call `listener` with every dead letter from now on, on the loop, at once. Returns the way to end it."""

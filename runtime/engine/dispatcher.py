@@ -7,8 +7,8 @@ behind whatever input and output the loop has to do meanwhile.
 from __future__ import annotations
 
 import asyncio
-import contextvars
 from collections import deque
+from contextvars import Context
 from typing import TYPE_CHECKING, Final, Protocol
 
 from runtime.engine.clock import Clock
@@ -42,8 +42,6 @@ class Dispatcher:
         self._quantum = quantum
         self._queue: deque[Cell] = deque()
         self._armed = False
-        # Handlers run in a context of the engine's own: without it they would inherit that of whoever told first.
-        self._context = contextvars.Context()
         self.running: Cell | None = None
         self.turns = 0
 
@@ -52,7 +50,7 @@ class Dispatcher:
         self._queue.append(cell)
         if not self._armed:
             self._armed = True
-            self._call_soon(self._round, context=self._context)
+            self._call_soon(self._round)
 
     @property
     def depth(self) -> int:
@@ -67,13 +65,14 @@ class Dispatcher:
                 cell = queue.popleft()
                 self.running = cell
                 self.turns += 1
-                cell.turn(quantum)
+                # A context of its own: else a handler would inherit that of whoever told first, or ran before.
+                Context().run(cell.turn, quantum)
                 if time() >= end:
                     break
         finally:
             # Also when a turn is left by KeyboardInterrupt: a queue that nobody serves would hang the system.
             self.running = None
             if queue:
-                self._call_soon(self._round, context=self._context)
+                self._call_soon(self._round)
             else:
                 self._armed = False

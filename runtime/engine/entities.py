@@ -67,11 +67,19 @@ class KindSupervisor(Actor):
         """Stop those who handled nothing since the last look and have nothing to do."""
         before, self._handled = self._handled, {}
         for cell in list(self._cell.particulars.children.values()):
-            busy = cell.queue or cell.task is not None or cell.state != RUNNING
-            if not busy and before.get(cell.name) == cell.handled and cell.actor.may_rest():
+            busy = cell.queue or cell.particulars.stash or cell.task is not None or cell.state != RUNNING
+            if not busy and before.get(cell.name) == cell.handled and self._may_rest(cell):
                 cell.stop()
             else:
                 self._handled[cell.name] = cell.handled
+
+    def _may_rest(self, cell: Cell) -> bool:
+        try:
+            return cell.actor.may_rest()
+        except Exception as error:
+            # Its own affair: were it this actor's failure, every entity of the kind would go down.
+            log.error("may_rest failed", actor=cell.path, exc_info=error)
+            return False
 
 
 class EntityRef(Ref):
@@ -92,7 +100,7 @@ class EntityRef(Ref):
     def tell(self, message: object) -> bool:
         """Put a message into the entity's mailbox."""
         cell = self._entities.cell(self._kind, self._id)
-        return cell.tell(message) if cell is not None else self._entities.hold(self, Envelope(message))
+        return cell.tell(message) if cell is not None else self._entities.hold(self, Envelope(message)) is None
 
     def ask(self, message: object, timeout_s: float | None = None) -> asyncio.Future[Any]:
         """Ask the entity."""
@@ -101,7 +109,7 @@ class EntityRef(Ref):
             return cell.ask(message, timeout_s)
         system = self._entities.system
         reply = system.create_future()
-        deadline = system.asks.add(reply, timeout_s or system.ask_timeout_s)
+        deadline = system.asks.add(reply, system.ask_timeout_s if timeout_s is None else timeout_s)
         self._entities.hold(self, Envelope(message, reply, deadline))
         return reply
 
@@ -118,8 +126,8 @@ class EntityRef(Ref):
         cell = self._entities.cell(self._kind, self._id)
         if cell is not None:
             await cell.wait_tell(message, timeout_s)
-        elif not self._entities.hold(self, Envelope(message)):
-            raise MailboxFull(f"too many messages wait for {self.path} to start again")
+        elif (error := self._entities.hold(self, Envelope(message))) is not None:
+            raise error
 
     def stop(self) -> None:
         """Stop the entity if it is active. Its next message starts it again."""
@@ -198,14 +206,14 @@ class Entities:
                 return None
         return cell if cell.alive else None
 
-    def hold(self, ref: EntityRef, envelope: Envelope) -> bool:
-        """Keep a message until the entity on its way down has stopped; False: it cannot be kept."""
+    def hold(self, ref: EntityRef, envelope: Envelope) -> EngineError | None:
+        """Keep a message until the entity on its way down has stopped, or say why it cannot be kept."""
         described, parent = self._kinds[ref.key[0]]
         going = parent.particulars.children.get(ref.key[1])
         held = self._held.setdefault(ref.key, deque()) if going is not None and parent.alive else None
         if held is not None and len(held) < described.options.capacity:
             held.append(envelope)
-            return True
+            return None
         if held is not None:
             error: EngineError = MailboxFull(f"too many messages wait for {ref.path} to start again")
             reason = Reason.MAILBOX_FULL
@@ -217,7 +225,7 @@ class Entities:
             envelope.reply.set_exception(error)
         letter = DeadLetter(message_of(envelope), ref.path, reason, self.system.running_path())
         self.system.dead_letters.publish(letter)
-        return False
+        return error
 
     def stopped(self, cell: Cell) -> None:
         """An entity has stopped: if messages wait for it, its next life begins with them."""

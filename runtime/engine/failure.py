@@ -27,40 +27,39 @@ if TYPE_CHECKING:
 log: Final = structlog.get_logger("parley.supervision")
 
 
-def settle(cell: Cell, error: Exception) -> None:
-    """Account for what the handler of the cell's current message raised."""
-    item = cell.current
-    reply = item.reply if type(item) is Envelope else None
+def settle(cell: Cell, item: object, error: BaseException) -> None:
+    """Account for what the handler of `item` raised. One that it stashed or forwarded lives on elsewhere."""
+    ours = cell.current is not None
+    reply = item.reply if ours and type(item) is Envelope else None
+    message = message_of(item)
     if isinstance(error, ParleyError):
         if reply is not None:
             if not reply.done():
                 reply.set_exception(error)
-        elif item is not None:
+        elif ours:
             cell.bury(item, Reason.UNHANDLED if isinstance(error, Unhandled) else Reason.REFUSED, str(error))
+        else:
+            log.warning("refused after it was passed on", actor=cell.path, message=type(message).__qualname__)
         return
-    message = message_of(item)
     if reply is not None and not reply.done():
         failed = HandlerFailed(f"{cell.path} broke while handling {type(message).__name__}")
         failed.__cause__ = error
         reply.set_exception(failed)
-    if item is not None:
+    if ours:
         cell.bury(item, Reason.FAILED, type(error).__name__)
     fail(cell, error, message)
 
 
-def interrupted(cell: Cell) -> None:
-    """Account for a handler that was cancelled: by the watchdog, because its actor stops, or by its own code."""
-    item = cell.current
-    reply = item.reply if type(item) is Envelope else None
-    if reply is not None and not reply.done():
-        reply.set_exception(ActorStopped(f"{cell.path} was interrupted"))
-    if item is not None:
-        cell.bury(item, Reason.FAILED, "interrupted")
+def interrupted(cell: Cell, item: object) -> None:
+    """Account for a handler that was cancelled: by the watchdog, by its own code, or because its actor ends."""
     if cell.particulars.hung:
-        cell.particulars.hung = False
-        fail(cell, HandlerHung(f"a handler ran longer than {cell.options.handler_limit_s:g} s"), message_of(item))
-    elif cell.state == RUNNING:
-        fail(cell, RuntimeError("a handler was cancelled from inside"), message_of(item))
+        settle(cell, item, HandlerHung(f"a handler ran longer than {cell.options.handler_limit_s:g} s"))
+    elif cell.state <= RUNNING:
+        settle(cell, item, RuntimeError("a handler was cancelled from inside"))
+    elif cell.current is not None:
+        if type(item) is Envelope and item.reply is not None and not item.reply.done():
+            item.reply.set_exception(ActorStopped(f"{cell.path} was interrupted"))
+        cell.bury(item, Reason.FAILED, "interrupted")
 
 
 def fail(cell: Cell, error: BaseException, message: object) -> None:
@@ -85,8 +84,7 @@ def fail(cell: Cell, error: BaseException, message: object) -> None:
 def _decide(parent: Cell, child: Cell, error: BaseException) -> None:
     rules = parent.options.supervision
     directive = rules.directive(error)
-    holder = (child if rules.per_child else parent).own()
-    window = holder.window = holder.window or RestartWindow()
+    window = _window(parent, child)
     if directive is Directive.RESTART and not window.admit(child.system.clock.time(), rules):
         directive = rules.exceeded
         exceeded = RestartIntensityExceeded(f"more than {rules.max_restarts} restarts within {rules.within_s:g} s")
@@ -102,6 +100,16 @@ def _decide(parent: Cell, child: Cell, error: BaseException) -> None:
             lifecycle.request_stop(child)
         case Directive.ESCALATE:
             _escalate(parent, child, error)
+
+
+def _window(parent: Cell, child: Cell) -> RestartWindow:
+    if parent.options.supervision.per_child:
+        rare = child.own()
+        rare.own_window = rare.own_window or RestartWindow()
+        return rare.own_window
+    rare = parent.own()
+    rare.window = rare.window or RestartWindow()
+    return rare.window
 
 
 def _group(parent: Cell, child: Cell, strategy: Strategy) -> list[Cell]:

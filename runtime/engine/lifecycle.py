@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from types import CoroutineType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import structlog
 
@@ -13,7 +13,7 @@ from runtime.engine import failure, overflow, watch
 from runtime.engine.dead_letters import Reason
 from runtime.engine.mailbox import IDLE
 from runtime.engine.particulars import NOTHING_SPECIAL
-from runtime.engine.states import RESTARTING, RUNNING, STARTING, STOPPED, STOPPING
+from runtime.engine.states import RESTARTING, RUNNING, STARTING, STOPPED, STOPPING, SUSPENDED
 
 if TYPE_CHECKING:
     from runtime.engine.cell import Cell
@@ -28,57 +28,62 @@ def start(cell: Cell) -> None:
     """Run the `started` hook; the mailbox waits for it."""
     try:
         result = cell.actor.started()
-    except Exception as error:
+        if type(result) is CoroutineType:
+            cell.occupy(_start(cell, result))
+            return
+    except (Exception, asyncio.CancelledError) as error:
         failure.fail(cell, error, None)
-        return
-    if type(result) is CoroutineType:
-        cell.scheduled = True  # until the hook is done, no message needs to ask for a turn
-        cell.task = cell.system.create_task(_start(cell, result), cell)
-    else:
-        resume(cell)
+    _started(cell)
 
 
 async def _start(cell: Cell, hook: Awaitable[object]) -> None:
-    cell.system.busy[cell] = cell.system.clock.time()
+    mine = cell.task
+    cell.system.watchdog.mark(cell)
     try:
         await hook
     except asyncio.CancelledError:
-        failure.interrupted(cell)
-        if cell.state == STARTING:
-            failure.fail(cell, RuntimeError("the started hook was cancelled"), None)
+        if cell.task is mine:
+            failure.interrupted(cell, None)
     except Exception as error:
-        failure.fail(cell, error, None)
-    finally:
-        cell.system.busy.pop(cell, None)
-        cell.task = None
-        cell.scheduled = False
-    if cell.state == STARTING:
-        resume(cell)
-    elif cell.state == STOPPING:
-        proceed(cell)
+        if cell.task is mine:
+            failure.fail(cell, error, None)
+    if cell.task is mine:
+        _started(cell)
+
+
+def _started(cell: Cell) -> None:
+    if cell.state == STARTING:  # else it failed, or was told to stop
+        cell.state = RUNNING
+    cell.rest()
 
 
 def resume(cell: Cell) -> None:
-    """Let a cell go on with its mailbox."""
+    """Let a cell go on with its mailbox, and those below it whose failure came up to it."""
     cell.state = RUNNING
     if cell.queue:
         cell.schedule()
+    for child in cell.particulars.children.values():
+        if child.state == SUSPENDED:
+            resume(child)
 
 
 def restart(cells: list[Cell], error: BaseException, delay_s: float) -> None:
     """Restart cells together, after `delay_s` seconds. `cells` is in order of start."""
-    for cell in cells:
-        cell.state = RESTARTING
-        cell.steady = False
+    # Who is being made anew already is left alone; who only waits for that joins those who fail now.
+    cells = [cell for cell in cells if cell.particulars.transition is None]
 
     def begin() -> None:
         # Who was stopped during the delay is not brought back.
-        live = [cell for cell in cells if cell.state == RESTARTING]
+        live = [cell for cell in cells if cell.state == RESTARTING and cell.particulars.plan is begin]
         if live:
             task = live[0].system.create_task(_restart(live, error))
             for cell in live:
                 cell.own().transition = task
 
+    for cell in cells:
+        cell.state = RESTARTING
+        cell.steady = False
+        cell.own().plan = begin
     if delay_s <= 0:
         begin()
     else:
@@ -101,8 +106,10 @@ async def _restart(cells: list[Cell], error: BaseException) -> None:
 async def _take_down(cell: Cell, error: BaseException) -> None:
     await _end_handler(cell)
     await _run_hook(cell, lambda: cell.actor.restarting(error), "restarting")
+    watch.forget_children(cell)
     await _stop_children(cell)
     particulars = cell.own()
+    particulars.window = None
     if particulars.timers is not None:
         particulars.timers.cancel_all()
     for item in reversed(particulars.stash):
@@ -116,7 +123,7 @@ def _bring_up(cell: Cell) -> None:
     cell.own().restarts += 1
     try:
         cell.actor = cell.factory(*cell.args)
-    except Exception as error:
+    except (Exception, asyncio.CancelledError) as error:
         cell.state = STARTING
         failure.fail(cell, error, None)
         return
@@ -138,8 +145,8 @@ def request_stop(cell: Cell) -> None:
     cell.capacity = 0
     if restarting and cell.particulars.transition is not None:
         return  # the restart under way sees it and hands over
-    if cell.current is not None and cell.task is None:
-        return  # a `def` handler of this very actor is on the stack; its turn goes on from there
+    if cell.task is None and cell.system.dispatcher.running is cell:
+        return  # a `def` handler or hook of this very actor is on the stack; its turn goes on from there
     proceed(cell)
 
 
@@ -178,15 +185,35 @@ async def _end_handler(cell: Cell) -> None:
         return
     # Let a task that was only just made take its first step: cancelled before it, its handler would never be awaited.
     await asyncio.sleep(0)
-    if not task.done() and not await _ends_within(task, cell.options.stop_timeout_s):
-        log.warning("handler cancelled, its actor must stop", actor=cell.path, after_s=cell.options.stop_timeout_s)
-        task.cancel()
-        if not await _ends_within(task, CANCEL_GRACE_S):
-            log.error("handler cannot be cancelled and is left behind", actor=cell.path)
-            cell.system.busy.pop(cell, None)
+    if not await _ends(cell, task, "handler") and cell.task is task:
+        leave_behind(cell)
 
 
-async def _ends_within(task: asyncio.Task[Any], limit_s: float) -> bool:
+def leave_behind(cell: Cell) -> None:
+    """Go on without the handler that is running: it ignores its cancellation, and what it does is no longer heard."""
+    item = cell.current
+    cell.task = None
+    cell.scheduled = False
+    cell.system.busy.pop(cell, None)
+    failure.interrupted(cell, item)
+    cell.current = None
+    if cell.particulars.hung:
+        cell.particulars.hung = False
+
+
+async def _ends(cell: Cell, task: asyncio.Task[None], what: str) -> bool:
+    """Wait for a task of the cell within its stop limit, then cancel it. False: it ignores that as well."""
+    if await _ends_within(task, cell.options.stop_timeout_s):
+        return True
+    log.warning("cancelled, its actor must stop", actor=cell.path, work=what, after_s=cell.options.stop_timeout_s)
+    task.cancel()
+    if await _ends_within(task, CANCEL_GRACE_S):
+        return True
+    log.error("cannot be cancelled and is left behind", actor=cell.path, work=what)
+    return False
+
+
+async def _ends_within(task: asyncio.Task[None], limit_s: float) -> bool:
     done, _ = await asyncio.wait({task}, timeout=limit_s)
     return bool(done)
 
@@ -195,10 +222,17 @@ async def _run_hook(cell: Cell, hook: Callable[[], object], name: str) -> None:
     """Run a hook within the actor's stop limit. It may fail; what it was called for goes on."""
     try:
         result = hook()
-        if type(result) is CoroutineType:
-            async with asyncio.timeout(cell.options.stop_timeout_s):
-                await result
-    except Exception as error:
+    except (Exception, asyncio.CancelledError) as error:
+        log.error("hook failed", actor=cell.path, hook=name, exc_info=error)
+        return
+    if type(result) is CoroutineType:
+        await _ends(cell, cell.system.create_task(_await_hook(cell, result, name), cell), f"{name} hook")
+
+
+async def _await_hook(cell: Cell, hook: Awaitable[object], name: str) -> None:
+    try:
+        await hook
+    except (Exception, asyncio.CancelledError) as error:
         log.error("hook failed", actor=cell.path, hook=name, exc_info=error)
 
 
@@ -230,5 +264,9 @@ async def wait_stopped(cell: Cell) -> None:
     if cell.state == STOPPED:
         return
     waiter: asyncio.Future[None] = cell.system.create_future()
-    cell.own().waiters.append(waiter)
-    await waiter
+    waiters = cell.own().waiters
+    waiters[waiter] = None
+    try:
+        await waiter
+    finally:
+        waiters.pop(waiter, None)

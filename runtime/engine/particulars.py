@@ -24,6 +24,8 @@ class Particulars:
         "hung",
         "last_error",
         "names",
+        "own_window",
+        "plan",
         "refused",
         "restarts",
         "senders",
@@ -43,15 +45,19 @@ class Particulars:
         self.hung = False
         self.last_error = ""
         self.names: list[str] = []
+        # The restarts of this actor, where its supervisor counts by child; `window` has those of its children.
+        self.own_window: RestartWindow | None = None
+        self.plan: object = None
         self.refused = 0
         self.restarts = 0
-        self.senders: deque[tuple[Envelope, asyncio.Future[None] | None]] = deque()
+        self.senders: deque[tuple[Envelope, asyncio.Future[Any]]] = deque()
         self.stash: list[object] = []
         self.timers: Timers | None = None
         self.transition: asyncio.Task[None] | None = None
-        self.waiters: list[asyncio.Future[None]] = []
+        self.waiters: dict[asyncio.Future[None], None] = {}
         self.watchers: dict[Cell, None] = {}
-        self.watching: dict[Ref, None] = {}
+        # What is watched, and the ref by which it was named.
+        self.watching: dict[Cell, Ref] = {}
         self.window: RestartWindow | None = None
 
 

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import random
 from collections.abc import Callable, Coroutine
+from contextvars import Context
 from typing import Any, Final
 
 import structlog
@@ -74,7 +75,6 @@ class ActorSystem:
         self.root = Cell(self, None, "", _Root, (), Options(supervision=supervision))
         self.entities = Entities(self)
         self.watchdog = Watchdog(self)
-        self.watchdog.start()
 
     # ---- actors
 
@@ -194,7 +194,7 @@ class ActorSystem:
 
     def create_task(self, work: Coroutine[Any, Any, None], cell: Cell | None = None) -> asyncio.Task[None]:
         """A task that the system owns until it is done."""
-        task = self.loop.create_task(work)
+        task = self.loop.create_task(work, context=Context())  # not that of whoever happens to run now
         self.tasks[task] = cell
         task.add_done_callback(self._task_done)
         return task
@@ -207,7 +207,7 @@ class ActorSystem:
 
     def cell_stopped(self, cell: Cell) -> None:
         """Count a cell that has stopped, and start its next life where messages wait for it."""
-        self.stopped += 1
+        self.stopped += cell is not self.root
         self.handled_before += cell.handled
         self.failures_before += cell.particulars.failures
         self.restarts_before += cell.particulars.restarts

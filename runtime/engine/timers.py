@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class _Timer:
-    __slots__ = ("due", "every_s", "handle", "message", "queued")
+    __slots__ = ("due", "every_s", "handle", "message", "queued", "spent")
 
     def __init__(self, message: object, due: float, every_s: float | None) -> None:
         self.message = message
@@ -26,15 +26,17 @@ class _Timer:
         self.every_s = every_s
         self.handle: Handle | None = None
         self.queued = False
+        self.spent = -1
 
 
 class Timers:
     """The timers of one actor, by key."""
 
-    __slots__ = ("_cell", "_timers")
+    __slots__ = ("_cell", "_life", "_timers")
 
     def __init__(self, cell: Cell) -> None:
         self._cell = cell
+        self._life = 0
         self._timers: dict[Hashable, _Timer] = {}
 
     def start(self, key: Hashable, message: object, after_s: float, *, every_s: float | None = None) -> None:
@@ -58,7 +60,8 @@ class Timers:
         return True
 
     def cancel_all(self) -> None:
-        """End every timer."""
+        """End every timer, also those whose last tick was stashed."""
+        self._life += 1
         for key in list(self._timers):
             self.cancel(key)
 
@@ -76,8 +79,8 @@ class Timers:
         timer.handle = None
         if timer.every_s is not None:
             # From the time it was due, not from now: a late loop makes no drift. Ticks missed altogether are left out.
-            now = self._cell.system.clock.time()
-            timer.due = max(timer.due + timer.every_s, now)
+            late_s = max(0.0, self._cell.system.clock.time() - timer.due)
+            timer.due += (late_s // timer.every_s + 1) * timer.every_s
             self._arm(key, timer)
         if not timer.queued:
             timer.queued = True
@@ -85,8 +88,9 @@ class Timers:
 
     def _due(self, key: Hashable, timer: _Timer) -> bool:
         if self._timers.get(key) is not timer:
-            return False
+            return timer.spent == self._life  # true of a last tick that was stashed when it came
         timer.queued = False
         if timer.every_s is None:
             del self._timers[key]
+            timer.spent = self._life
         return True

@@ -1,8 +1,8 @@
 """The watchdog: sees handlers that run past their actor's limit, and a loop that a `def` handler holds.
 
-An `async def` handler past its limit is reported once and, by its actor's choice, cancelled and failed. A `def`
-handler cannot be interrupted; a thread notices that the loop stands still and reports which actor holds it, with the
-stack.
+An `async def` handler past its limit is reported once and, by its actor's choice, cancelled and failed; one that
+ignores that is left behind. A `def` handler cannot be interrupted; a thread notices that the loop stands still and
+reports which actor holds it, with the stack.
 """
 
 from __future__ import annotations
@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Final
 
 import structlog
 
+from runtime.engine import lifecycle
 from runtime.engine.clock import Handle
 from runtime.engine.envelope import message_of
 from runtime.engine.options import OnHang
+from runtime.engine.states import RUNNING
 
 if TYPE_CHECKING:
     from runtime.engine.cell import Cell
@@ -26,19 +28,22 @@ log: Final = structlog.get_logger("parley.watchdog")
 
 
 class Watchdog:
-    """Looks every `interval_s` seconds at the handlers that are being awaited."""
+    """Looks every `interval_s` seconds at the handlers that are being awaited, as long as there are any."""
 
     def __init__(self, system: ActorSystem, interval_s: float = 1.0) -> None:
         self._system = system
         self._interval_s = interval_s
         self._timer: Handle | None = None
+        self._time = system.clock.time
+        self._busy = system.busy
         self._reported: dict[Cell, float] = {}
         self.hung = 0
-        self.beats = 0
 
-    def start(self) -> None:
-        """Begin to look."""
-        self._timer = self._system.clock.call_at(self._system.clock.time() + self._interval_s, self._look)
+    def mark(self, cell: Cell) -> None:
+        """A handler of `cell` is awaited from now on, until the cell is no longer in `system.busy`."""
+        self._busy[cell] = self._time()
+        if self._timer is None:
+            self._arm()
 
     def stop(self) -> None:
         """Look no more."""
@@ -46,15 +51,23 @@ class Watchdog:
             self._timer.cancel()
             self._timer = None
 
+    def _arm(self) -> None:
+        self._timer = self._system.clock.call_at(self._time() + self._interval_s, self._look)
+
     def _look(self) -> None:
-        self.beats += 1
-        now = self._system.clock.time()
-        for cell, since in list(self._system.busy.items()):
-            if now - since >= cell.options.handler_limit_s and self._reported.get(cell) != since:
-                self._reported[cell] = since
-                self._report(cell, now - since)
-        self._reported = {cell: since for cell, since in self._reported.items() if self._system.busy.get(cell) == since}
-        self.start()
+        now = self._time()
+        for cell, since in list(self._busy.items()):
+            if self._reported.get(cell) != since:
+                if now - since >= cell.options.handler_limit_s:
+                    self._reported[cell] = since
+                    self._report(cell, now - since)
+            elif cell.particulars.hung and cell.state <= RUNNING:
+                log.error("hanging handler ignores its cancellation and is left behind", actor=cell.path)
+                lifecycle.leave_behind(cell)
+        self._reported = {cell: since for cell, since in self._reported.items() if self._busy.get(cell) == since}
+        self._timer = None
+        if self._busy:
+            self._arm()
 
     def _report(self, cell: Cell, after_s: float) -> None:
         self.hung += 1
@@ -80,6 +93,7 @@ class LoopWatch:
         self._limit_s = limit_s
         self._loop_thread = threading.get_ident()
         self._ended = threading.Event()
+        self._beat = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="parley-loop-watch", daemon=True)
         self.stalls = 0
 
@@ -90,10 +104,11 @@ class LoopWatch:
     def stop(self) -> None:
         """End the thread."""
         self._ended.set()
+        self._beat.set()
         self._thread.join()
 
     def _watch(self) -> None:
-        beat = threading.Event()
+        beat = self._beat
         while not self._ended.is_set():
             beat.clear()
             try:

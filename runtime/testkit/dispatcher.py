@@ -6,8 +6,8 @@ Whatever order it picks is one that the engine may produce; what holds under eve
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import random
+from contextvars import Context
 from typing import Final
 
 from runtime.engine.cell import Cell
@@ -23,7 +23,6 @@ class SeededDispatcher:
         self._rng = rng
         self._ready: list[Cell] = []
         self._armed = False
-        self._context = contextvars.Context()
         self.running: Cell | None = None
         self.turns = 0
 
@@ -35,7 +34,7 @@ class SeededDispatcher:
     def _arm(self) -> None:
         if self._ready and not self._armed:
             self._armed = True
-            self._loop.call_soon(self._turn, context=self._context)
+            self._loop.call_soon(self._turn)
 
     def _turn(self) -> None:
         self._armed = False
@@ -44,7 +43,7 @@ class SeededDispatcher:
         self.running = cell = self._ready.pop()
         self.turns += 1
         try:
-            cell.turn(self._rng.randint(1, MAX_QUANTUM))
+            Context().run(cell.turn, self._rng.randint(1, MAX_QUANTUM))
         finally:
             self.running = None
             self._arm()

@@ -25,6 +25,7 @@ class Simulation:
     """What a scenario works with. `rng` is the seed's: use it for every choice that the scenario makes."""
 
     system: ActorSystem
+    loop: VirtualLoop
     rng: random.Random
     seed: int
 
@@ -39,11 +40,7 @@ class Simulation:
 
     async def settle(self) -> None:
         """Let everything that is ready run, without letting time pass."""
-        idle = 0
-        while idle < 3:
-            before = self.system.dispatcher.turns
-            await asyncio.sleep(0)
-            idle = idle + 1 if self.system.dispatcher.turns == before else 0
+        await self.loop.quiet()
 
 
 def simulate(scenario: Callable[[Simulation], Awaitable[T]], *, seed: int = 0, **options: Any) -> T:
@@ -63,7 +60,7 @@ def simulate(scenario: Callable[[Simulation], Awaitable[T]], *, seed: int = 0, *
             **options,
         )
         try:
-            return await scenario(Simulation(system, rng, seed))
+            return await scenario(Simulation(system, loop, rng, seed))
         finally:
             await system.stop()
             await asyncio.sleep(0)  # tasks that are done report it one step later

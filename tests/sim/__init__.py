@@ -1,0 +1,1 @@
+"""Simulations: properties that hold in every order, on virtual time from a seed."""
