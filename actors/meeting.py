@@ -89,9 +89,12 @@ class Meeting(Actor):
     # ---- its life
 
     @on(GetMeeting)
-    async def get(self, _: GetMeeting) -> MeetingView:
+    async def get(self, message: GetMeeting) -> MeetingView:
         """What it is."""
-        return meeting_view(await self._meeting())
+        meeting = await self._meeting()
+        if message.actor_id and meeting.password_hash is not None:
+            self._check_member(meeting, message.actor_id)
+        return meeting_view(meeting)
 
     @on(StartMeeting)
     async def start(self, message: StartMeeting) -> MeetingView:

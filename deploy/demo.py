@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import base64
+import json
 import os
 import secrets
 import sys
@@ -25,6 +26,8 @@ import aiohttp
 API: Final = "/api/v1"
 SETTLE_S: Final = 20.0
 """How long the demo waits for what follows from an answer: a stored result, a frame."""
+
+NO_NODE: Final = "what answers is no Parley node"
 
 Json = dict[str, Any]
 
@@ -62,11 +65,13 @@ class Client:
         """One request; the JSON of its answer. Raises DemoFailed with the node's own words."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         async with self._session.request(method, self._base + API + path, json=body, headers=headers) as response:
+            answer = await response.read()
             if response.status >= 400:
-                problem = await response.json(content_type=None)
-                faults = problem.get("errors") or ""
-                raise DemoFailed(f"{method} {API}{path}: {response.status} {problem.get('detail')} {faults}")
-            return await response.json() if response.status != 204 else None
+                raise DemoFailed(f"{method} {API}{path}: {response.status} {_reason(response.content_type, answer)}")
+            try:
+                return json.loads(answer) if answer else None
+            except ValueError:
+                raise DemoFailed(f"{method} {API}{path}: {NO_NODE}") from None
 
     async def person(self, name: str) -> Person:
         """Register somebody and log them in."""
@@ -213,6 +218,14 @@ async def run(base: str, clip: Clip) -> None:
             await second.close()
 
 
+def _reason(content_type: str, answer: bytes) -> str:
+    """A problem's own words (RFC 9457), with the fields that are wrong."""
+    if content_type != "application/problem+json":
+        return NO_NODE
+    problem: Json = json.loads(answer)
+    return " ".join([problem["detail"], *(f"{fault['field']}: {fault['detail']}" for fault in problem["errors"])])
+
+
 def _ms(began: float) -> str:
     return f"{(time.perf_counter() - began) * 1000:.1f} ms"
 
@@ -244,8 +257,12 @@ def main() -> None:
         asyncio.run(run(arguments.url.rstrip("/"), clip))
     except aiohttp.ClientConnectionError as error:
         _fail(f"no node answers at {arguments.url} ({error}): start one with `make run`")
+    except aiohttp.InvalidURL:
+        _fail(f"{arguments.url} is no address: it looks like http://127.0.0.1:8080")
+    except aiohttp.ClientError as error:
+        _fail(f"{arguments.url}: {NO_NODE} ({error})")
     except TimeoutError:
-        _fail(f"the node did not answer within {SETTLE_S:g} s")
+        _fail("the node did not answer in time")
     except DemoFailed as error:
         _fail(error)
     print("Everything happened as it should.")

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from inference.broker_settings import BrokerSettings
+
+_SECRET: Final = re.compile("SECRET|TOKEN|PASSW|CREDENTIAL|KEY|AUTH|DSN|URL", re.IGNORECASE)
+"""Names under which secrets are passed; an address may hold a password."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,4 +37,9 @@ def worker_launch(settings: BrokerSettings, endpoint: str, identity: str) -> Lau
     command += ["--log-level", settings.log_level, "--log-format", settings.log_format]
     root = str(Path(__file__).resolve().parent.parent)
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return Launch(command, {**os.environ, "PYTHONPATH": os.pathsep.join(paths)})
+    return Launch(command, {**_harmless(os.environ), "PYTHONPATH": os.pathsep.join(paths), "ORT_DISABLE_TELEMETRY": "1"})
+
+
+def _harmless(environ: Mapping[str, str]) -> dict[str, str]:
+    """The environment less what may hold a secret: a worker decodes what strangers send, and needs none."""
+    return {name: value for name, value in environ.items() if not _SECRET.search(name)}

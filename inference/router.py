@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 _BATCH: Final = 64
 _COPY_BYTES: Final = 64 * 1024
 _PATH_BYTES: Final = 100
+_PREFIX: Final = "parley-shard-"
 
 
 class Router:
@@ -97,9 +99,33 @@ class Router:
 
 
 def _private_folder() -> Path:
-    """A new folder that only this user enters. A socket's path has about 100 bytes at most (unix(7))."""
-    folder = Path(tempfile.mkdtemp(prefix="parley-"))
+    """A new folder that only this user enters. A socket's path has about 100 bytes at most (unix(7)).
+
+    Its name holds our process id: a process that was killed cannot remove its folder, so the next one to come does.
+    """
+    _remove_leftovers(Path(tempfile.gettempdir()))
+    prefix = f"{_PREFIX}{os.getpid()}-"
+    folder = Path(tempfile.mkdtemp(prefix=prefix))
     if len(str(folder / "shard").encode()) <= _PATH_BYTES:
         return folder
     folder.rmdir()
-    return Path(tempfile.mkdtemp(prefix="parley-", dir="/tmp"))
+    _remove_leftovers(Path("/tmp"))
+    return Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))
+
+
+def _remove_leftovers(place: Path) -> None:
+    for folder in place.glob(f"{_PREFIX}*-*"):
+        process = folder.name.removeprefix(_PREFIX).partition("-")[0]
+        if process.isdecimal() and not _runs(int(process)):
+            # Another user's cannot be removed, and need not be.
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True

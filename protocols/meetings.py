@@ -90,7 +90,12 @@ class ListMeetings:
 
 @message("meeting.get")
 class GetMeeting:
-    """To `meeting/{id}`. Answer: MeetingView, or NotFound."""
+    """To `meeting/{id}`. Answer: MeetingView, or NotFound. `actor_id` 0: the system itself asks.
+
+    A user who does not take part sees a meeting that they could join as they are, and none that has a password.
+    """
+
+    actor_id: int = 0
 
 
 @message("meeting.start")

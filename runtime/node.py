@@ -12,7 +12,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 from functools import partial
@@ -33,8 +33,9 @@ from models.sqlite import open_sqlite
 from models.stores import Backend
 from protocols.ai import GetShard, ShardView, Task
 from protocols.errors import ParleyError, Unavailable
+from protocols.ice import IceServer
 from protocols.tokens import TokenSigner
-from runtime import __version__, logs
+from runtime import __version__, config, logs
 from runtime.config import ConfigError, Settings, add_options, given_options, load, misspelt_environment
 from runtime.engine import ActorSystem, LoopWatch
 from runtime.gateway import Gateway, GatewayLimits, Listener, ListenFailed, Model, NodeFacts, Readiness
@@ -46,6 +47,8 @@ from runtime.topics import Journal, Topics
 log: Final = structlog.get_logger("parley.node")
 
 STOPPED, FAILED, MISCONFIGURED = 0, 1, 2
+ECHO_S: Final = 0.5
+"""A signal that comes again so soon is the same one: `timeout` and others send it to the process and to its group."""
 RECOGNITION_TIMEOUT_S: Final = 60.0
 SHOWN_VERSIONS: Final = ("aiohttp", "onnxruntime", "pyzmq", "uvloop")
 
@@ -114,6 +117,7 @@ class Node:
             topics=Topics(system, journal, source=settings.node_name),
             hasher=hasher,
             issuer=Issuer(signer, lives),
+            ice_servers=_ice_servers(settings),
             shards={Task.SPEECH_RECOGNITION: ShardDeps(lambda: Broker(_inference(settings)))},
             recognition_timeout_s=RECOGNITION_TIMEOUT_S,
         )
@@ -141,6 +145,7 @@ class Node:
             readiness=self._readiness,
             metrics=self._metrics,
             limits=_limits(settings),
+            ice_servers=_ice_servers(settings),
         )
 
     def _watch_dependencies(self, system: ActorSystem, backends: Sequence[Backend]) -> None:
@@ -167,14 +172,18 @@ def _listeners(settings: Settings) -> tuple[Listener, ...]:
     )
 
 
-async def _journal(folder: Path) -> Journal:
-    """The journal in the data folder, which is made. Raises ConfigError where this node cannot have that folder."""
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except FileExistsError:
         raise ConfigError([f"data_dir: {folder} cannot be used: it is no folder"]) from None
     except OSError as error:
         raise ConfigError([f"data_dir: {folder} cannot be used: {error.strerror}"]) from None
+
+
+async def _journal(folder: Path) -> Journal:
+    """The journal in the data folder, which is made. Raises ConfigError where this node cannot have that folder."""
+    _make_folder(folder)
     try:
         return await Journal.open(folder / "journal.db")
     except Unavailable as error:
@@ -206,6 +215,14 @@ def _models(folder: Path) -> list[Model]:
     return [row(model) for model in ModelRepository(folder).scan()]
 
 
+def _ice_servers(settings: Settings) -> tuple[IceServer, ...]:
+    def told(server: config.IceServer) -> IceServer:
+        credential = server.credential.get_secret_value() if server.credential else None
+        return IceServer(server.urls, server.username, credential)
+
+    return tuple(map(told, settings.ice_servers))
+
+
 def _limits(settings: Settings) -> GatewayLimits:
     return GatewayLimits(
         recognition_timeout_s=RECOGNITION_TIMEOUT_S,
@@ -222,8 +239,9 @@ async def serve(settings: Settings) -> int:
     """Run a node until SIGTERM or SIGINT, or until it fails. Returns the exit status."""
     told = asyncio.Event()
     loop = asyncio.get_running_loop()
+    stop = _stopper(told)
     for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, _stop_once, told)
+        loop.add_signal_handler(name, stop)
     node = Node(settings)
     await node.start()
     log.info("ready", address=node.address, version=__version__)
@@ -240,11 +258,20 @@ async def serve(settings: Settings) -> int:
     return FAILED if failed else STOPPED
 
 
-def _stop_once(told: asyncio.Event) -> None:
-    if told.is_set():
-        # Told twice: whoever waits has run out of patience. Workers notice their parent's end by themselves.
-        os._exit(FAILED)
-    told.set()
+def _stopper(told: asyncio.Event) -> Callable[[], None]:
+    told_at = 0.0
+
+    def stop() -> None:
+        nonlocal told_at
+        now = time.monotonic()
+        if not told.is_set():
+            told_at = now
+            told.set()
+        elif now - told_at > ECHO_S:
+            # Told twice: whoever waits has run out of patience. Workers notice their parent's end by themselves.
+            os._exit(FAILED)
+
+    return stop
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -257,12 +284,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = parser.parse_args(arguments)
     try:
         settings = load(given.config, given_options(given))
-        for line in misspelt_environment(os.environ):
-            print(f"parley: {line}", file=sys.stderr)
+        misspelt = misspelt_environment(os.environ)
         if given.check_config:
+            for line in misspelt:
+                print(f"parley: {line}", file=sys.stderr)
             print("The settings are good.")
             return STOPPED
         logs.configure(settings.log_format, settings.log_level, node=settings.node_name)
+        for line in misspelt:
+            log.warning("misspelt setting", detail=line)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             return runner.run(serve(settings))
     except ConfigError as error:

@@ -57,7 +57,7 @@ async def list_my_meetings(call: Call, sent: http.Page) -> MeetingPage:
 
 async def get_meeting(call: Call, sent: http.Nothing) -> Answer | web.Response:
     """One meeting. With `If-None-Match` of its ETag: 304 while it has not changed."""
-    view = await call.ask(MeetingView, "meeting", call.number("meeting_id"), GetMeeting())
+    view = await call.ask(MeetingView, "meeting", call.number("meeting_id"), GetMeeting(call.user.user_id))
     known = call.request.if_none_match or ()
     if any(tag.value in (str(view.version), "*") for tag in known):
         unchanged = web.Response(status=304)

@@ -396,3 +396,14 @@ async def test_it_rests_only_when_nothing_is_under_way(world: World) -> None:
     assert not actor.may_rest()
     world.clock.skip(61)
     await settles(actor.may_rest)
+
+
+async def test_a_meeting_with_a_password_is_hidden_from_those_who_do_not_take_part(world: World) -> None:
+    host, outsider = await world.register("ada"), await world.register("bob")
+    locked = await world.started(host, password="open sesame")
+    free = await world.started(host)
+    with pytest.raises(PermissionDenied):
+        await world.ask("meeting", locked.id, GetMeeting(outsider.id))
+    assert (await world.ask("meeting", locked.id, GetMeeting(host.id))).id == locked.id
+    assert (await world.ask("meeting", locked.id, GetMeeting())).id == locked.id
+    assert (await world.ask("meeting", free.id, GetMeeting(outsider.id))).id == free.id

@@ -126,7 +126,7 @@ async def test_one_meeting_and_its_etag(edge: Edge) -> None:
     assert (answer.status, answer.json["room_id"], answer.headers["ETag"]) == (200, "room_5", '"4"')
     assert (again.status, again.body, again.headers["ETag"]) == (304, b"", '"4"')
     assert newer.status == 200
-    assert edge.behind.told[0] == ("meeting", "5", GetMeeting())
+    assert edge.behind.told[0] == ("meeting", "5", GetMeeting(7))
 
 
 @pytest.mark.parametrize("meeting_id", ["0", "4294967296", "9999999999", "99999999999", "x", "-1", "٥"])
