@@ -6,8 +6,8 @@ Only what no part keeps, the HTTP requests and their times, is counted here as i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final, Literal, Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, Literal
 
 from prometheus_client import CollectorRegistry, Counter, GCCollector, Histogram, PlatformCollector, ProcessCollector
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -15,6 +15,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
 from runtime import __version__
+from runtime.engine import SystemStatistics
 
 Sample = tuple[tuple[str, ...], float]
 """The values of the labels, in the order of their names, and the figure."""
@@ -23,54 +24,6 @@ Read = Callable[[], Iterable[Sample]]
 
 HTTP_BUCKETS_S: Final = (0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0)
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-
-
-class KindStatistics(Protocol):
-    """What all actors of one kind did so far."""
-
-    @property
-    def actors(self) -> int:
-        """Alive now."""
-
-    @property
-    def mailbox_depth(self) -> int:
-        """Messages waiting now, over all of them."""
-
-    @property
-    def handled(self) -> int:
-        """Messages handled."""
-
-    @property
-    def failed(self) -> int:
-        """Messages whose handler broke."""
-
-    @property
-    def restarts(self) -> int:
-        """Restarts by supervisors."""
-
-
-class EngineStatistics(Protocol):
-    """What the engine counts."""
-
-    @property
-    def kinds(self) -> Mapping[str, KindStatistics]:
-        """By kind of actor (its class, or the kind of entity): never by path, which has no bound."""
-
-    @property
-    def dead_letters(self) -> Mapping[str, int]:
-        """Dead letters by reason."""
-
-    @property
-    def asks(self) -> int:
-        """Asks made."""
-
-    @property
-    def asks_pending(self) -> int:
-        """Asks that wait for their answer now."""
-
-    @property
-    def asks_timed_out(self) -> int:
-        """Asks whose deadline passed."""
 
 
 class _Observed(Collector):
@@ -95,6 +48,49 @@ class _Observed(Collector):
     def describe(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
         """The bare name: registering must not read a part that is still starting."""
         yield self._kind(self._name, self._text, labels=self._labels)
+
+
+_OF_CLASSES: Final[tuple[tuple[type[GaugeMetricFamily | CounterMetricFamily], str, str, str], ...]] = (
+    (GaugeMetricFamily, "parley_actors", "Actors alive, by class.", "actors"),
+    (GaugeMetricFamily, "parley_mailbox_messages", "Messages waiting.", "mailbox"),
+    (CounterMetricFamily, "parley_messages_handled", "Messages handled.", "handled"),
+    (CounterMetricFamily, "parley_actor_failures", "Handlers that broke.", "failures"),
+    (CounterMetricFamily, "parley_actor_restarts", "Restarts by supervisors.", "restarts"),
+)
+_OF_THE_SYSTEM: Final[tuple[tuple[type[GaugeMetricFamily | CounterMetricFamily], str, str, str], ...]] = (
+    (GaugeMetricFamily, "parley_asks_pending", "Asks that wait for their answer.", "asks_pending"),
+    (CounterMetricFamily, "parley_asks_expired", "Asks whose time limit passed.", "asks_expired"),
+    (GaugeMetricFamily, "parley_handlers_busy", "Handlers that are being awaited.", "busy_handlers"),
+    (CounterMetricFamily, "parley_handlers_hung", "Handlers that ran past their limit.", "hung_handlers"),
+    (GaugeMetricFamily, "parley_mailbox_deepest", "Messages in the fullest mailbox.", "deepest_mailbox"),
+)
+
+
+class _Engine(Collector):
+    """The engine's figures. The tree of actors is walked once a scrape, for all of them together."""
+
+    def __init__(self, statistics: Callable[[], SystemStatistics]) -> None:
+        self._statistics = statistics
+
+    def collect(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        now = self._statistics()
+        for kind, name, text, field in _OF_CLASSES:
+            family = kind(name, text, labels=("class",))
+            for of_class, figures in now.classes.items():
+                family.add_metric((of_class,), getattr(figures, field))
+            yield family
+        for kind, name, text, field in _OF_THE_SYSTEM:
+            yield kind(name, text, value=getattr(now, field))
+        letters = CounterMetricFamily("parley_dead_letters", "Messages that were not handled.", labels=("reason",))
+        for reason, count in now.dead_letters.items():
+            letters.add_metric((reason,), count)
+        yield letters
+
+    def describe(self) -> Iterator[GaugeMetricFamily | CounterMetricFamily]:
+        """The bare names."""
+        for kind, name, text, _ in (*_OF_CLASSES, *_OF_THE_SYSTEM):
+            yield kind(name, text)
+        yield CounterMetricFamily("parley_dead_letters", "Messages that were not handled.")
 
 
 class Metrics:
@@ -148,36 +144,9 @@ class Metrics:
         family = GaugeMetricFamily if kind == "gauge" else CounterMetricFamily
         self.registry.register(_Observed(family, name, text, labels, read))
 
-    def observe_engine(self, statistics: Callable[[], EngineStatistics]) -> None:
+    def observe_engine(self, statistics: Callable[[], SystemStatistics]) -> None:
         """Add the engine's figures, from what `statistics` returns at each scrape."""
-
-        def of_kinds(read: Callable[[KindStatistics], int]) -> Read:
-            return lambda: [((kind,), read(one)) for kind, one in statistics().kinds.items()]
-
-        kind = ("kind",)
-        self.observe("gauge", "parley_actors", "Actors alive.", kind, of_kinds(lambda one: one.actors))
-        self.observe(
-            "gauge", "parley_mailbox_messages", "Messages waiting.", kind, of_kinds(lambda one: one.mailbox_depth)
-        )
-        self.observe("counter", "parley_messages_handled", "Messages handled.", kind, of_kinds(lambda one: one.handled))
-        self.observe(
-            "counter", "parley_messages_failed", "Handlers that broke.", kind, of_kinds(lambda one: one.failed)
-        )
-        self.observe(
-            "counter", "parley_actor_restarts", "Restarts by supervisors.", kind, of_kinds(lambda one: one.restarts)
-        )
-        self.observe(
-            "counter",
-            "parley_dead_letters",
-            "Messages that were not handled.",
-            ("reason",),
-            lambda: [((reason,), count) for reason, count in statistics().dead_letters.items()],
-        )
-        self.observe("counter", "parley_asks", "Asks made.", (), lambda: [((), statistics().asks)])
-        self.observe("gauge", "parley_asks_pending", "Asks that wait.", (), lambda: [((), statistics().asks_pending)])
-        self.observe(
-            "counter", "parley_asks_timed_out", "Asks too late.", (), lambda: [((), statistics().asks_timed_out)]
-        )
+        self.registry.register(_Engine(statistics))
 
     def render(self, accept: str = "") -> tuple[bytes, str]:
         """The page for a scraper that sent this `Accept` header, and its content type."""

@@ -161,7 +161,7 @@ class Node:
 
         # Not required: a node without the model still does everything else, and says what it lacks.
         self._readiness.add("speech_recognition", speech, required=False)
-        # ENGINE
+        self._metrics.observe_engine(system.statistics)
 
 
 def _listeners(settings: Settings) -> tuple[Listener, ...]:

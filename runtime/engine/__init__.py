@@ -21,7 +21,7 @@ from runtime.engine.errors import (
 )
 from runtime.engine.options import OnHang, Options, Overflow
 from runtime.engine.ref import Ref
-from runtime.engine.statistics import ActorStatistics, SystemStatistics
+from runtime.engine.statistics import ActorStatistics, ClassStatistics, SystemStatistics
 from runtime.engine.supervision import Backoff, Directive, Strategy, Supervision
 from runtime.engine.system import ActorSystem
 from runtime.engine.watch import Terminated
@@ -35,6 +35,7 @@ __all__ = [
     "AskTimeout",
     "Backoff",
     "ChildFailed",
+    "ClassStatistics",
     "Clock",
     "DeadLetter",
     "DeadLetters",

@@ -34,12 +34,38 @@ class ActorStatistics:
     last_error: str
 
 
+class Tally:
+    """What actors of one class did who are gone."""
+
+    __slots__ = ("failures", "handled", "restarts")
+
+    def __init__(self) -> None:
+        self.handled = self.failures = self.restarts = 0
+
+    def add(self, cell: Cell) -> None:
+        """Count one in."""
+        self.handled += cell.handled
+        self.failures += cell.particulars.failures
+        self.restarts += cell.particulars.restarts
+
+
 @dataclass(frozen=True, slots=True)
-class SystemStatistics:
-    """Figures of the system. `handled` counts messages since the start, of actors that are gone too."""
+class ClassStatistics:
+    """Figures of all actors of one class; what they did counts those that are gone too."""
 
     actors: int
-    kinds: dict[str, int]
+    mailbox: int
+    handled: int
+    failures: int
+    restarts: int
+
+
+@dataclass(frozen=True, slots=True)
+class SystemStatistics:
+    """Figures of the system, and by class of actor. `handled` counts messages since the start, also of the gone."""
+
+    actors: int
+    classes: dict[str, ClassStatistics]
     spawned: int
     stopped: int
     handled: int
@@ -78,18 +104,18 @@ def of_actor(cell: Cell) -> ActorStatistics:
 
 def of_system(system: ActorSystem) -> SystemStatistics:
     """The figures of the system. Walks the tree: for a scrape, not for a hot path."""
-    cells = [cell for _, cell in walk(system.root)]
-    depths = [len(cell.queue) for cell in cells]
+    cells = [cell for depth, cell in walk(system.root) if depth]
+    classes = _by_class(system, cells)
     return SystemStatistics(
-        actors=len(cells) - 1,
-        kinds=system.entities.kinds,
+        actors=len(cells),
+        classes=classes,
         spawned=system.spawned,
         stopped=system.stopped,
-        handled=system.handled_before + sum(cell.handled for cell in cells),
-        mailbox=sum(depths),
-        deepest_mailbox=max(depths),
-        failures=system.failures_before + sum(cell.particulars.failures for cell in cells),
-        restarts=system.restarts_before + sum(cell.particulars.restarts for cell in cells),
+        handled=sum(one.handled for one in classes.values()),
+        mailbox=sum(one.mailbox for one in classes.values()),
+        deepest_mailbox=max((len(cell.queue) for cell in cells), default=0),
+        failures=sum(one.failures for one in classes.values()),
+        restarts=sum(one.restarts for one in classes.values()),
         busy_handlers=len(system.busy),
         hung_handlers=system.watchdog.hung,
         asks_pending=system.asks.pending,
@@ -98,6 +124,21 @@ def of_system(system: ActorSystem) -> SystemStatistics:
         turns=system.dispatcher.turns,
         tasks=len(system.tasks),
     )
+
+
+def _by_class(system: ActorSystem, cells: list[Cell]) -> dict[str, ClassStatistics]:
+    tallies = {name: (0, 0, gone.handled, gone.failures, gone.restarts) for name, gone in system.gone.items()}
+    for cell in cells:
+        name, rare = type(cell.actor).__name__, cell.particulars
+        actors, mailbox, handled, failures, restarts = tallies.get(name, (0, 0, 0, 0, 0))
+        tallies[name] = (
+            actors + 1,
+            mailbox + len(cell.queue),
+            handled + cell.handled,
+            failures + rare.failures,
+            restarts + rare.restarts,
+        )
+    return {name: ClassStatistics(*figures) for name, figures in sorted(tallies.items())}
 
 
 def walk(cell: Cell, depth: int = 0) -> Iterator[tuple[int, Cell]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import random
+from collections import defaultdict
 from collections.abc import Callable, Coroutine
 from contextvars import Context
 from typing import Any, Final
@@ -25,7 +26,7 @@ from runtime.engine.names import Names
 from runtime.engine.options import DEFAULT, Options
 from runtime.engine.ref import Ref
 from runtime.engine.states import STARTING
-from runtime.engine.statistics import ActorStatistics, SystemStatistics
+from runtime.engine.statistics import ActorStatistics, SystemStatistics, Tally
 from runtime.engine.supervision import Backoff, Supervision
 from runtime.engine.watchdog import Watchdog
 
@@ -69,7 +70,7 @@ class ActorSystem:
         self.tasks: dict[asyncio.Task[Any], Cell | None] = {}
         self.busy: dict[Cell, float] = {}
         self.spawned = self.stopped = 0
-        self.handled_before = self.failures_before = self.restarts_before = 0
+        self.gone: defaultdict[str, Tally] = defaultdict(Tally)
         self._auto = itertools.count(1)
         self._failed: asyncio.Future[BaseException] = self.create_future()
         self.root = Cell(self, None, "", _Root, (), Options(supervision=supervision))
@@ -208,9 +209,7 @@ class ActorSystem:
     def cell_stopped(self, cell: Cell) -> None:
         """Count a cell that has stopped, and start its next life where messages wait for it."""
         self.stopped += cell is not self.root
-        self.handled_before += cell.handled
-        self.failures_before += cell.particulars.failures
-        self.restarts_before += cell.particulars.restarts
+        self.gone[type(cell.actor).__name__].add(cell)
         self.entities.stopped(cell)
 
     def _task_done(self, task: asyncio.Task[Any]) -> None:

@@ -2,32 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from runtime import __version__
-from runtime.metrics import EngineStatistics, KindStatistics, Metrics
+from runtime.engine import Actor, ActorSystem, HandlerFailed
+from runtime.metrics import Metrics
 
 
-@dataclass
-class Kind:
-    actors: int = 0
-    mailbox_depth: int = 0
-    handled: int = 0
-    failed: int = 0
-    restarts: int = 0
+class Clerk(Actor):
+    """Answers numbers, breaks on anything else."""
 
-
-@dataclass
-class Engine:
-    kinds: Mapping[str, KindStatistics] = field(default_factory=dict)
-    dead_letters: Mapping[str, int] = field(default_factory=dict)
-    asks: int = 0
-    asks_pending: int = 0
-    asks_timed_out: int = 0
+    def receive(self, message: object) -> int:
+        if not isinstance(message, int):
+            raise TypeError("no number")
+        return message
 
 
 def scraped(metrics: Metrics) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -66,28 +55,23 @@ def test_requests_count_by_template_and_fall_into_buckets() -> None:
     assert value(metrics, "parley_http_requests_total", method="other", route=where["route"], status="405") == 1
 
 
-def test_the_engine_is_read_at_each_scrape() -> None:
-    metrics, now = Metrics(node="north"), Engine()
-    calls = 0
-
-    def statistics() -> EngineStatistics:
-        nonlocal calls
-        calls += 1
-        return now
-
-    metrics.observe_engine(statistics)
-    assert calls == 0, "registering reads nothing"
-    assert value(metrics, "parley_actors", kind="room") is None
-    now = Engine({"room": Kind(2, 5, 100, 3, 1)}, {"mailbox_full": 4}, 70, 6, 2)
-    assert value(metrics, "parley_actors", kind="room") == 2
-    assert value(metrics, "parley_mailbox_messages", kind="room") == 5
-    assert value(metrics, "parley_messages_handled_total", kind="room") == 100
-    assert value(metrics, "parley_messages_failed_total", kind="room") == 3
-    assert value(metrics, "parley_actor_restarts_total", kind="room") == 1
-    assert value(metrics, "parley_dead_letters_total", reason="mailbox_full") == 4
-    assert value(metrics, "parley_asks_total") == 70
-    assert value(metrics, "parley_asks_pending") == 6
-    assert value(metrics, "parley_asks_timed_out_total") == 2
+async def test_the_engine_is_read_at_each_scrape() -> None:
+    system = ActorSystem()
+    metrics = Metrics(node="north")
+    metrics.observe_engine(system.statistics)
+    clerk = system.spawn(Clerk, name="clerk")
+    assert value(metrics, "parley_actors", **{"class": "Clerk"}) == 1
+    assert await clerk.ask(7) == 7
+    with pytest.raises(HandlerFailed):
+        await clerk.ask("seven")
+    await clerk.ask(8)
+    assert value(metrics, "parley_messages_handled_total", **{"class": "Clerk"}) == 3
+    assert value(metrics, "parley_actor_failures_total", **{"class": "Clerk"}) == 1
+    assert value(metrics, "parley_dead_letters_total", reason="failed") == 1
+    assert value(metrics, "parley_asks_pending") == 0
+    await system.stop()
+    assert value(metrics, "parley_actors", **{"class": "Clerk"}) == 0
+    assert value(metrics, "parley_messages_handled_total", **{"class": "Clerk"}) == 3
 
 
 def test_a_name_is_taken_once() -> None:
