@@ -100,7 +100,8 @@ class Shard(Actor):
             return ShardView(self._task, False, self._unfit().detail, workers=0, queued=0, in_flight=0)
         now = self._broker.statistics()
         ready = sum(worker.state == "ready" for worker in now.workers)
-        can = self._task in now.tasks
+        # Without a worker that is ready, what the last one could do is of no use to anyone.
+        can = ready > 0 and self._task in now.tasks
         return ShardView(self._task, can, _words(now, can), ready, now.queued, now.in_flight)
 
     async def _stop_broker(self) -> None:

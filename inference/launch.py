@@ -37,7 +37,9 @@ def worker_launch(settings: BrokerSettings, endpoint: str, identity: str) -> Lau
     command += ["--log-level", settings.log_level, "--log-format", settings.log_format]
     root = str(Path(__file__).resolve().parent.parent)
     paths = [root, *filter(None, [os.environ.get("PYTHONPATH")])]
-    return Launch(command, {**_harmless(os.environ), "PYTHONPATH": os.pathsep.join(paths), "ORT_DISABLE_TELEMETRY": "1"})
+    return Launch(
+        command, {**_harmless(os.environ), "PYTHONPATH": os.pathsep.join(paths), "ORT_DISABLE_TELEMETRY": "1"}
+    )
 
 
 def _harmless(environ: Mapping[str, str]) -> dict[str, str]:

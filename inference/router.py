@@ -7,6 +7,7 @@ every read and after every send the socket itself is asked whether more is there
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import logging
 import os
 import shutil
@@ -34,6 +35,7 @@ class Router:
         self._loop = loop
         self._received = received
         self._folder = _private_folder()
+        self._lock = _hold(self._folder)
         self.endpoint = f"ipc://{self._folder / 'shard'}"
         self._context: zmq.Context[zmq.Socket[bytes]] = zmq.Context()
         self._socket = self._context.socket(zmq.ROUTER)
@@ -74,6 +76,7 @@ class Router:
             self._again.cancel()
         self._context.destroy(linger=0)
         shutil.rmtree(self._folder, ignore_errors=True)
+        os.close(self._lock)
 
     def _look_again(self) -> None:
         if self._again is None and int(self._socket.getsockopt(zmq.EVENTS)) & zmq.POLLIN:
@@ -101,31 +104,37 @@ class Router:
 def _private_folder() -> Path:
     """A new folder that only this user enters. A socket's path has about 100 bytes at most (unix(7)).
 
-    Its name holds our process id: a process that was killed cannot remove its folder, so the next one to come does.
+    A process that was killed cannot remove its folder, so the next one to come does.
     """
     _remove_leftovers(Path(tempfile.gettempdir()))
-    prefix = f"{_PREFIX}{os.getpid()}-"
-    folder = Path(tempfile.mkdtemp(prefix=prefix))
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
     if len(str(folder / "shard").encode()) <= _PATH_BYTES:
         return folder
     folder.rmdir()
     _remove_leftovers(Path("/tmp"))
-    return Path(tempfile.mkdtemp(prefix=prefix, dir="/tmp"))
+    return Path(tempfile.mkdtemp(prefix=_PREFIX, dir="/tmp"))
+
+
+def _hold(folder: Path) -> int:
+    """Lock a folder for as long as this process lives, and say so to whoever looks for leftovers."""
+    draft = folder / "lock.new"
+    lock = os.open(draft, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    draft.rename(folder / "lock")  # seen only once it is held
+    return lock
 
 
 def _remove_leftovers(place: Path) -> None:
-    for folder in place.glob(f"{_PREFIX}*-*"):
-        process = folder.name.removeprefix(_PREFIX).partition("-")[0]
-        if process.isdecimal() and not _runs(int(process)):
-            # Another user's cannot be removed, and need not be.
+    for folder in place.glob(f"{_PREFIX}*"):
+        try:
+            lock = os.open(folder / "lock", os.O_RDWR)
+        except OSError:
+            continue  # another user's, or one that is being made just now
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            continue  # its process lives
+        else:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _runs(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+        finally:
+            os.close(lock)

@@ -131,6 +131,9 @@ class Settings(BaseSettings):
     inference_queue_limit: Count = Field(
         default=64, description="Requests that wait for a model; more are refused at once."
     )
+    recognition_timeout_s: Seconds = Field(
+        default=60.0, description="How long a recognition may take, the wait for a worker included."
+    )
     ask_timeout_s: Seconds = Field(default=5.0, description="How long one part of the node waits for another's answer.")
     drain_timeout_s: Seconds = Field(default=20.0, description="How long a stopping node lets running requests end.")
 

@@ -33,12 +33,11 @@ from models.sqlite import open_sqlite
 from models.stores import Backend
 from protocols.ai import GetShard, ShardView, Task
 from protocols.errors import ParleyError, Unavailable
-from protocols.ice import IceServer
 from protocols.tokens import TokenSigner
-from runtime import __version__, config, logs
+from runtime import __version__, logs
 from runtime.config import ConfigError, Settings, add_options, given_options, load, misspelt_environment
 from runtime.engine import ActorSystem, LoopWatch
-from runtime.gateway import Gateway, GatewayLimits, Listener, ListenFailed, Model, NodeFacts, Readiness
+from runtime.gateway import Gateway, Listener, ListenFailed, Model, NodeFacts, Readiness, from_settings
 from runtime.gateway.listening import listen
 from runtime.metrics import Metrics
 from runtime.token_secret import token_secret
@@ -49,7 +48,6 @@ log: Final = structlog.get_logger("parley.node")
 STOPPED, FAILED, MISCONFIGURED = 0, 1, 2
 ECHO_S: Final = 0.5
 """A signal that comes again so soon is the same one: `timeout` and others send it to the process and to its group."""
-RECOGNITION_TIMEOUT_S: Final = 60.0
 SHOWN_VERSIONS: Final = ("aiohttp", "onnxruntime", "pyzmq", "uvloop")
 
 
@@ -93,7 +91,7 @@ class Node:
 
     async def _start(self) -> None:
         settings = self._settings
-        listeners = _listeners(settings)
+        listeners = from_settings.listeners(settings)
         for listener in listeners:
             # A port that is taken is found out before anything is opened, written or logged.
             listen(listener).close()
@@ -117,9 +115,9 @@ class Node:
             topics=Topics(system, journal, source=settings.node_name),
             hasher=hasher,
             issuer=Issuer(signer, lives),
-            ice_servers=_ice_servers(settings),
+            ice_servers=from_settings.ice_servers(settings),
             shards={Task.SPEECH_RECOGNITION: ShardDeps(lambda: Broker(_inference(settings)))},
-            recognition_timeout_s=RECOGNITION_TIMEOUT_S,
+            recognition_timeout_s=settings.recognition_timeout_s,
         )
         kinds.carry(system, domain)
         self._watch_dependencies(system, stores.backends)
@@ -144,8 +142,8 @@ class Node:
             facts=facts,
             readiness=self._readiness,
             metrics=self._metrics,
-            limits=_limits(settings),
-            ice_servers=_ice_servers(settings),
+            limits=from_settings.limits(settings),
+            ice_servers=from_settings.ice_servers(settings),
         )
 
     def _watch_dependencies(self, system: ActorSystem, backends: Sequence[Backend]) -> None:
@@ -162,14 +160,6 @@ class Node:
         # Not required: a node without the model still does everything else, and says what it lacks.
         self._readiness.add("speech_recognition", speech, required=False)
         self._metrics.observe_engine(system.statistics)
-
-
-def _listeners(settings: Settings) -> tuple[Listener, ...]:
-    return (
-        Listener("http", settings.host, settings.http_port, "http_port"),
-        Listener("signaling", settings.host, settings.signaling_port, "signaling_port"),
-        Listener("ai", settings.host, settings.ai_port, "ai_port"),
-    )
 
 
 def _make_folder(folder: Path) -> None:
@@ -213,26 +203,6 @@ def _models(folder: Path) -> list[Model]:
         return Model(name=model.name, task="", version=model.version, state="broken")
 
     return [row(model) for model in ModelRepository(folder).scan()]
-
-
-def _ice_servers(settings: Settings) -> tuple[IceServer, ...]:
-    def told(server: config.IceServer) -> IceServer:
-        credential = server.credential.get_secret_value() if server.credential else None
-        return IceServer(server.urls, server.username, credential)
-
-    return tuple(map(told, settings.ice_servers))
-
-
-def _limits(settings: Settings) -> GatewayLimits:
-    return GatewayLimits(
-        recognition_timeout_s=RECOGNITION_TIMEOUT_S,
-        max_body_bytes=settings.max_body_bytes,
-        ws_heartbeat_s=settings.ws_heartbeat_s,
-        ws_idle_timeout_s=settings.ws_idle_timeout_s,
-        ws_max_frame_bytes=settings.ws_max_frame_bytes,
-        ws_outbox_frames=settings.ws_outbox_limit,
-        cors_origins=settings.cors_origins,
-    )
 
 
 async def serve(settings: Settings) -> int:

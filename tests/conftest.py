@@ -56,6 +56,7 @@ def pytest_configure(config: pytest.Config) -> None:
     for name in [name for name in os.environ if name.startswith("PARLEY_") and name not in _PASSED_ON]:
         del os.environ[name]
     os.environ[RUN_VARIABLE] = uuid.uuid4().hex
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"  # for the tests that run a model in this very process
     # Through the standard library, so that a failed test shows the log and `caplog` sees it.
     structlog.configure(
         processors=[

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,6 +38,9 @@ class DeadLetter:
     sender: str = ""
     detail: str = ""
 
+
+ORDINARY: Final = frozenset({Reason.STOPPED, Reason.EXPIRED, Reason.CANCELLED})
+"""What happens every day when somebody leaves: worth a line, and nobody's sleep."""
 
 Listener = Callable[[DeadLetter], None]
 
@@ -89,7 +93,9 @@ class DeadLetters:
         self._seen[key] += 1
         count = self._seen[key]
         if count == 10 ** (len(str(count)) - 1):
-            log.warning(
+            level = logging.INFO if letter.reason in ORDINARY else logging.WARNING
+            log.log(
+                level,
                 "dead letter",
                 message=type(letter.message).__qualname__,
                 target=letter.target,

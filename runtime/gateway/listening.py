@@ -28,11 +28,22 @@ class ListenFailed(ParleyError):
     code = Code.UNAVAILABLE
 
     def __init__(self, listener: Listener, why: str) -> None:
-        super().__init__(
-            f"cannot listen on {listener.host} port {listener.port}: {why}; "
-            f"set {listener.setting} (PARLEY_{listener.setting.upper()}) to another port, or 0 for any"
-        )
+        super().__init__(f"cannot listen on {listener.host} port {listener.port}: {why}; {self.advice(listener)}")
         self.listener = listener
+
+    @staticmethod
+    def advice(listener: Listener) -> str:
+        """What to change."""
+        return f"set {listener.setting} (PARLEY_{listener.setting.upper()}) to another port, or 0 for any"
+
+
+class AddressUnknown(ListenFailed):
+    """This machine has no such address, or the name of a host stands for none."""
+
+    @staticmethod
+    def advice(listener: Listener) -> str:
+        """What to change."""
+        return "set host (PARLEY_HOST) to an address of this machine, or to 0.0.0.0 for all"
 
 
 class PortTaken(ListenFailed):
@@ -50,6 +61,8 @@ def listen(listener: Listener) -> socket.socket:
     except OSError as error:
         if error.errno == errno.EADDRINUSE:
             raise PortTaken(listener) from None
+        if error.errno == errno.EADDRNOTAVAIL or isinstance(error, socket.gaierror):
+            raise AddressUnknown(listener, "this machine has no such address") from None
         raise ListenFailed(listener, error.strerror or str(error)) from None
     opened.setblocking(False)
     return opened

@@ -5,12 +5,10 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sys
-from pathlib import Path
 
 from tests.client import Person
 from tests.processes import Process, processes
-from tests.servers import Server, answers
+from tests.servers import Server
 
 
 def workers(server: Server) -> list[Process]:
@@ -56,22 +54,3 @@ def idle_connection(server: Server) -> socket.socket:
     line.sendall(b"GET /livez HTTP/1.1\r\nHost: here\r\n\r\n")
     assert line.recv(4096).startswith(b"HTTP/1.1 200")
     return line
-
-
-def hasty_node(folder: Path, models: Path, recognition_s: float) -> Server:
-    """A node that gives a recognition only so many seconds."""
-    code = f"import sys; from runtime import node; node.RECOGNITION_TIMEOUT_S = {recognition_s}; sys.exit(node.main())"
-    return Server(
-        "node",
-        [sys.executable, "-c", code],
-        ready=answers("/readyz"),
-        ports=("http", "signaling", "ai"),
-        environment={
-            "PARLEY_DATA_DIR": "{folder}/data",
-            "PARLEY_MODEL_DIR": str(models),
-            "PARLEY_HTTP_PORT": "{http}",
-            "PARLEY_SIGNALING_PORT": "{signaling}",
-            "PARLEY_AI_PORT": "{ai}",
-        },
-        folder=folder,
-    )

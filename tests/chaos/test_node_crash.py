@@ -21,7 +21,7 @@ from tests.servers import Server
 
 pytestmark = [pytest.mark.servers, pytest.mark.models]
 
-ROUNDS = 7
+ROUNDS = 5
 LONGEST_DELAY_S = 0.05
 
 

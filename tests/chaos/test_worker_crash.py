@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.chaos.places import hasty_node, workers
+from tests.chaos.places import workers
 from tests.client import Client, Clip, client, until
 from tests.node import parley_node
 from tests.servers import Server
@@ -67,7 +67,10 @@ async def test_killed_in_mid_request_every_answer_is_right(server: Server, node:
 
 
 async def test_a_worker_that_hangs_is_replaced(tmp_path: Path, models_dir: Path, clips: list[Clip]) -> None:
-    async with hasty_node(tmp_path, models_dir, recognition_s=1.5) as server, client(server.url) as node:
+    async with (
+        parley_node(tmp_path, model_dir=models_dir, speech_workers=1, recognition_timeout_s=4) as server,
+        client(server.url) as node,
+    ):
         ada = await node.person()
         meeting = await node.started_meeting(ada)
         await until(lambda: speech_works(node), "speech recognition")

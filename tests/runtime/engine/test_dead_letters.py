@@ -132,10 +132,18 @@ def test_a_flood_fills_no_log_and_no_memory(caplog: pytest.LogCaptureFixture) ->
     letters = DeadLetters(keep=10)
     with caplog.at_level(logging.WARNING):
         for i in range(2500):
-            letters.publish(DeadLetter(f"secret {i}", "somebody", Reason.EXPIRED))
-            letters.publish(DeadLetter(i, "somebody", Reason.EXPIRED))
+            letters.publish(DeadLetter(f"secret {i}", "somebody", Reason.UNHANDLED))
+            letters.publish(DeadLetter(i, "somebody", Reason.UNHANDLED))
     assert len(letters.latest) == 10
     assert letters.total == 5000
     # The first, the tenth, the hundredth and the thousandth of each type of message.
     assert len(caplog.records) == 8
     assert not any("secret" in record.getMessage() for record in caplog.records)
+
+
+def test_what_happens_every_day_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
+    letters = DeadLetters()
+    with caplog.at_level(logging.INFO):
+        letters.publish(DeadLetter("bye", "peer/1", Reason.STOPPED))
+        letters.publish(DeadLetter("more", "room/1", Reason.MAILBOX_FULL))
+    assert [record.levelname for record in caplog.records] == ["INFO", "WARNING"]
