@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from models.sqlite.analyses import SqliteAnalyses
-from models.sqlite.connection import SqliteSettings, connect, connect_writer, open_database
+from models.sqlite.connection import Database, SqliteSettings, connect, connect_writer, open_database
 from models.sqlite.logins import SqliteLogins
 from models.sqlite.meetings import SqliteMeetings
 from models.sqlite.migration import Migration, due, migrate, packaged
@@ -13,6 +13,7 @@ from models.sqlite.sessions import SqliteSessions
 from models.sqlite.transcripts import SqliteTranscripts
 from models.sqlite.users import SqliteUsers
 from models.stores import Clock, Stores
+from protocols.errors import ParleyError, from_code
 
 __all__ = ["SqliteSettings", "due_migrations", "open_sqlite"]
 
@@ -26,13 +27,10 @@ async def open_sqlite(path: Path | str, *, clock: Clock, settings: SqliteSetting
     process holds its lock for longer than the busy timeout.
     """
     path = Path(path)
-    writer = await connect_writer(path, settings.busy_timeout_ms)
     try:
-        await migrate(writer, packaged(), clock())
-    except BaseException:
-        await writer.close()
-        raise
-    database = await open_database(path, writer, settings)
+        database = await _open(path, clock, settings)
+    except ParleyError as error:
+        raise from_code(error.code, f"{path}: {error.detail}", retry_after_s=error.retry_after_s) from error
     return Stores(
         users=SqliteUsers(database, clock),
         sessions=SqliteSessions(database, clock),
@@ -42,6 +40,16 @@ async def open_sqlite(path: Path | str, *, clock: Clock, settings: SqliteSetting
         analyses=SqliteAnalyses(database),
         backends=(database,),
     )
+
+
+async def _open(path: Path, clock: Clock, settings: SqliteSettings) -> Database:
+    writer = await connect_writer(path, settings.busy_timeout_ms)
+    try:
+        await migrate(writer, packaged(), clock())
+    except BaseException:
+        await writer.close()
+        raise
+    return await open_database(path, writer, settings)
 
 
 async def due_migrations(path: Path | str, *, settings: SqliteSettings = _DEFAULTS) -> tuple[Migration, ...]:

@@ -4,13 +4,22 @@ import asyncio
 import sqlite3
 import stat
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from models.sqlite import open_sqlite
 from models.sqlite.connection import Database, SqliteSettings, Transaction, connect_writer, open_database
-from protocols.errors import AlreadyExists, FailedPrecondition, Internal, NotFound, ResourceExhausted, Unavailable
+from protocols.errors import (
+    AlreadyExists,
+    FailedPrecondition,
+    Internal,
+    NotFound,
+    ParleyError,
+    ResourceExhausted,
+    Unavailable,
+)
 from tests.models.conftest import StoppedClock
 
 SETTINGS = SqliteSettings(readers=2, busy_timeout_ms=50, max_waiting=2)
@@ -194,3 +203,10 @@ async def test_a_file_that_is_no_database_is_told(tmp_path: Path, clock: Stopped
     with pytest.raises(Internal, match="no SQLite database"):
         await open_sqlite(path, clock=clock)
     assert path.read_bytes().startswith(b"these are not")
+
+
+async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "parley.db"
+    path.write_bytes(b"this is no database" * 100)
+    with pytest.raises(ParleyError, match="parley.db: the database is damaged"):
+        await open_sqlite(path, clock=lambda: datetime.now(UTC))

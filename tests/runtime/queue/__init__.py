@@ -1,0 +1,1 @@
+"""Tests of the task queue: its contract is written once and run on every backend."""
