@@ -15,6 +15,7 @@ from typing import Final
 import structlog
 
 from actors.attempts import AttemptLimit, Attempts
+from actors.errands import Tasks, entrust
 from actors.issuer import Issuer, token_hash
 from actors.news import Topics, announce
 from actors.passwords import LEAST, MOST, PasswordHasher
@@ -33,6 +34,7 @@ from protocols.errors import (
     Unauthenticated,
 )
 from protocols.events import UserLoggedIn, UserRegistered
+from protocols.tasks import UserLogin
 from runtime.engine import Actor, on
 
 log: Final = structlog.get_logger("parley.account")
@@ -53,6 +55,7 @@ class AccountDeps:
     hasher: PasswordHasher
     issuer: Issuer
     topics: Topics
+    tasks: Tasks
     limit: AttemptLimit = field(default_factory=AttemptLimit)
     new_family: Callable[[], str] = _new_family
 
@@ -98,6 +101,8 @@ class Account(Actor):
         tokens = await self._open_session(user)
         # A crash here leaves a session that its owner never got; it ends by itself with its time.
         now = self.system.clock.now()
+        login = UserLogin(user_id=user.id, username=user.username, ip_address=message.ip_address, login_time=now)
+        await entrust(self._deps.tasks, login)
         await announce(self._deps.topics, UserLoggedIn(user.id, user.username, now, message.ip_address))
         return LoggedIn(user_view(user), tokens)
 

@@ -14,6 +14,7 @@ from typing import Final, Protocol
 from actors import analysis, archive, news, peer, room, shard
 from actors.account import Account, AccountDeps
 from actors.attempts import AttemptLimit
+from actors.errands import Tasks
 from actors.issuer import Issuer
 from actors.meeting import Meeting, MeetingDeps, MeetingLimits
 from actors.passwords import PasswordHasher
@@ -42,6 +43,7 @@ class Domain:
 
     stores: Stores
     topics: Topics
+    tasks: Tasks
     hasher: PasswordHasher
     issuer: Issuer
     shards: Mapping[Task, shard.ShardDeps]
@@ -64,7 +66,7 @@ def carry(system: ActorSystem, domain: Domain) -> None:
 
 def _people(system: ActorSystem, domain: Domain) -> None:
     users, sessions = domain.stores.users, domain.stores.sessions
-    of_account = AccountDeps(users, sessions, domain.hasher, domain.issuer, domain.topics, domain.logins)
+    of_account = AccountDeps(users, sessions, domain.hasher, domain.issuer, domain.topics, domain.tasks, domain.logins)
     of_user = UserDeps(users, sessions, domain.issuer, domain.topics)
     define = system.entities.define
     define("account", partial(Account, deps=of_account), options=FOR_ONE, rest_after_s=REST_AFTER_S)

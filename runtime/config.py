@@ -137,6 +137,24 @@ class Settings(BaseSettings):
     ask_timeout_s: Seconds = Field(default=5.0, description="How long one part of the node waits for another's answer.")
     drain_timeout_s: Seconds = Field(default=20.0, description="How long a stopping node lets running requests end.")
 
+    redis_url: SecretStr | None = Field(
+        default=None,
+        description="Redis or Valkey that keeps the task queue. Not set: it is kept in `data_dir`.",
+        json_schema_extra={"allowed": "`redis://`, `rediss://`, `unix://`, or the Sentinel and Cluster forms"},
+    )
+    queue_prefix: str = Field(
+        default="",
+        pattern=r"^[\w.:{}-]{0,64}$",
+        description="Put before the queue's names in Redis; its part in braces is the hash tag of a cluster.",
+        json_schema_extra={"allowed": "up to 64 letters, digits and `_ . : - { }`"},
+    )
+    queue_concurrency: Count = Field(default=256, description="Tasks that a node does at once, of all types.")
+    queue_max_message_bytes: ByteCount = Field(default=2 << 20, description="Largest task, its payload included.")
+    queue_waiting_limit: int = Field(
+        default=1_000_000, ge=1, le=100_000_000, description="Tasks of one priority that may wait; more are refused."
+    )
+    queue_dead_limit: int = Field(default=100_000, ge=1, le=100_000_000, description="Dead letters that are kept.")
+
     max_body_bytes: ByteCount = Field(default=16 << 20, description="Largest HTTP body.")
     ws_max_frame_bytes: ByteCount = Field(default=256 << 10, description="Largest WebSocket frame from a client.")
     ws_heartbeat_s: Seconds = Field(default=20.0, description="How often a quiet WebSocket client is pinged.")

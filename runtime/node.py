@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import random
 import signal
 import sys
 import time
@@ -23,14 +24,14 @@ from typing import Final
 import structlog
 import uvloop
 
-from actors import kinds
+from actors import errands, kinds
 from actors.issuer import Issuer, TokenLives
 from actors.passwords import PasswordHasher
 from actors.shard import ShardDeps
 from inference.broker import Broker, BrokerSettings, Limits
 from inference.repository import BrokenModel, InstalledModel, ModelRepository
 from models.sqlite import open_sqlite
-from models.stores import Backend
+from models.stores import Backend, Stores
 from protocols.ai import GetShard, ShardView, Task
 from protocols.errors import ParleyError, Unavailable
 from protocols.tokens import TokenSigner
@@ -40,6 +41,16 @@ from runtime.engine import ActorSystem, LoopWatch
 from runtime.gateway import Gateway, Listener, ListenFailed, Model, NodeFacts, Readiness, from_settings
 from runtime.gateway.listening import listen
 from runtime.metrics import Metrics
+from runtime.queue import (
+    Handlers,
+    ProducerSettings,
+    Queue,
+    QueueLimits,
+    QueueWorker,
+    TaskQueue,
+    WorkerSettings,
+    open_queue,
+)
 from runtime.token_secret import token_secret
 from runtime.topics import Journal, Topics
 
@@ -101,6 +112,7 @@ class Node:
         secret = token_secret(settings)
         stores = await open_sqlite(settings.data_dir / "parley.db", clock=lambda: datetime.now(UTC))
         self._open.push_async_callback(stores.close)
+        queue = await self._queue()
         hasher = PasswordHasher(threads=settings.hash_threads)
         self._open.push_async_callback(hasher.close)
         system = self._system = ActorSystem(settings.node_name, ask_timeout_s=settings.ask_timeout_s)
@@ -113,6 +125,7 @@ class Node:
         domain = kinds.Domain(
             stores=stores,
             topics=Topics(system, journal, source=settings.node_name),
+            tasks=queue,
             hasher=hasher,
             issuer=Issuer(signer, lives),
             ice_servers=from_settings.ice_servers(settings),
@@ -120,10 +133,35 @@ class Node:
             recognition_timeout_s=settings.recognition_timeout_s,
         )
         kinds.carry(system, domain)
+        self._work(system, queue, stores)
         self._watch_dependencies(system, stores.backends)
         self._gateway = gateway = self._edge(system, signer, listeners)
         await gateway.start()
         self._open.push_async_callback(gateway.stop)
+
+    async def _queue(self) -> Queue:
+        """The task queue: in Redis where there is one, else in the data folder."""
+        settings = self._settings
+        url = settings.redis_url.get_secret_value() if settings.redis_url else None
+        limits = QueueLimits(waiting=settings.queue_waiting_limit, dead=settings.queue_dead_limit)
+        prefix = settings.queue_prefix
+        tasks = await open_queue(
+            redis_url=url, data_dir=settings.data_dir, prefix=prefix, limits=limits, rng=random.Random()
+        )
+        self._open.push_async_callback(tasks.close)
+        sizes = ProducerSettings(max_message_bytes=settings.queue_max_message_bytes)
+        queue = Queue(tasks, source=settings.node_name, rng=random.Random(), settings=sizes)
+        self._open.push_async_callback(queue.close)
+        self._readiness.add("task_queue", partial(_queue_depth, tasks))
+        return queue
+
+    def _work(self, system: ActorSystem, queue: Queue, stores: Stores) -> None:
+        """Do the queue's tasks, those that this node knows how to do."""
+        handlers = Handlers()
+        errands.handle(handlers, stores.logins)
+        chosen = self._settings
+        settings = WorkerSettings(concurrency=chosen.queue_concurrency, drain_s=chosen.drain_timeout_s / 2)
+        system.spawn(QueueWorker, queue.tasks, handlers, settings, name="queue-worker", options=settings.options)
 
     def _edge(self, system: ActorSystem, signer: TokenSigner, listeners: Sequence[Listener]) -> Gateway:
         settings = self._settings
@@ -183,6 +221,11 @@ async def _journal(folder: Path) -> Journal:
 async def _ping(backend: Backend) -> str:
     await backend.ping()
     return backend.statistics().backend
+
+
+async def _queue_depth(tasks: TaskQueue) -> str:
+    depths = await tasks.depths()
+    return f"{sum(depths.waiting.values())} waiting, {depths.dead} dead"
 
 
 def _inference(settings: Settings) -> BrokerSettings:

@@ -18,7 +18,7 @@ MAY_IMPORT: Final[dict[str, tuple[str, ...]]] = {
     "protocols": ("protocols",),
     "models": ("models", "protocols.errors"),
     "inference": ("inference", "protocols"),
-    "actors": ("actors", "protocols", "models", "runtime.engine", "runtime.topics", "inference.broker"),
+    "actors": ("actors", "protocols", "models", "runtime.engine", "runtime.topics", "runtime.queue", "inference.broker"),
     "runtime": ("runtime", "protocols"),
     "runtime.engine": ("runtime.engine", "protocols"),
     "runtime.gateway": ("runtime", "protocols", "models.records"),

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 from actors import kinds
 from actors.attempts import AttemptLimit
+from actors.errands import Tasks
 from actors.issuer import Issuer, TokenLives
 from actors.kinds import Domain, Topics
 from actors.meeting import MeetingLimits
@@ -79,6 +80,19 @@ class RecordingTopics:
         return [event for event in self.events if isinstance(event, kind)]
 
 
+class RecordingTasks:
+    """Keeps what is enqueued. `away`: refuses it."""
+
+    def __init__(self) -> None:
+        self.kept: list[object] = []
+        self.away = False
+
+    async def enqueue(self, payload: object) -> None:
+        if self.away:
+            raise Unavailable("the queue is away")
+        self.kept.append(payload)
+
+
 @dataclass(slots=True)
 class World:
     """A node and the ways to talk to it."""
@@ -88,6 +102,7 @@ class World:
     clock: SkippingClock
     hasher: PasswordHasher
     topics: RecordingTopics = field(default_factory=RecordingTopics)
+    tasks: RecordingTasks = field(default_factory=RecordingTasks)
     signer: TokenSigner = field(default_factory=lambda: TokenSigner(SECRET))
     issuer: Issuer = field(init=False)
     _users: int = 0
@@ -95,13 +110,20 @@ class World:
     def __post_init__(self) -> None:
         self.issuer = Issuer(self.signer, TokenLives(access_ttl_s=60, refresh_ttl_s=3600, join_ttl_s=600))
 
-    def define(self, *, make_broker: Callable[[], Broker] | None = None, topics: Topics | None = None) -> None:
+    def define(
+        self,
+        *,
+        make_broker: Callable[[], Broker] | None = None,
+        topics: Topics | None = None,
+        tasks: Tasks | None = None,
+    ) -> None:
         """Carry every kind, as a node does."""
         domain = Domain(
             stores=self.stores,
             hasher=self.hasher,
             issuer=self.issuer,
             topics=topics or self.topics,
+            tasks=tasks or self.tasks,
             shards={Task.SPEECH_RECOGNITION: ShardDeps(make_broker)} if make_broker else {},
             ice_servers=(IceServer(("stun:stun.example:3478",)),),
             logins=AttemptLimit(most=3, window_s=60.0),
