@@ -47,6 +47,7 @@ def connect(path: Path) -> sqlite3.Connection:
     """A connection for one thread. Raises Unavailable, naming the file."""
     with _translated(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch(mode=0o600)  # for its owner alone: tasks hold names and addresses
         db = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         try:
             db.execute("PRAGMA journal_mode = WAL")

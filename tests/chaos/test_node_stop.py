@@ -191,7 +191,7 @@ def live_shortly(folder: Path, seed: str) -> None:
         # Before Python has come to our first line a signal ends it in Python's own way.
         assert status == 0 or (number % 2 and status in (-server.stop_signal, 1, 130)), (number, status, server.log)
     names = sorted(path.name for path in (folder / "data").iterdir())
-    assert names == ["journal.db", "parley.db", "token_secret"]
+    assert names == ["journal.db", "parley.db", "tasks.db", "token_secret"]
 
 
 def _reached(moment: float, _: Server) -> bool:
