@@ -12,14 +12,13 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
 from protocols import events
-from protocols.errors import Code, ParleyError, Unavailable
+from protocols.errors import Code, ParleyError
 from runtime.engine import Actor, Backoff, Options, Ref, on
-from runtime.topics.journal import Journal
 from runtime.topics.journal_file import Entry, GroupName, Outcome
 
 log: Final = structlog.get_logger("parley.topics")
@@ -71,7 +70,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
+class Work:
     """To a group: the journal, or the subscriber, has something new."""
 
 
@@ -81,7 +80,7 @@ class _Again:
 
 
 @dataclass(slots=True)
-class _Offer:
+class Offer:
     """An event that is with the subscriber, or waits to be offered again."""
 
     published: Published
@@ -89,11 +88,27 @@ class _Offer:
     refusals: int = 0
 
 
+class GroupJournal(Protocol):
+    """Where a group's events come from, and where it says what became of them."""
+
+    def listen(self, group: GroupName, kept: Callable[[], object]) -> Callable[[], None]:
+        """Call `kept` whenever there is something new. Returns the way to end it."""
+        ...
+
+    async def pending(self, group: GroupName, after: int, limit: int) -> list[Entry]:
+        """The oldest unhandled events behind place `after`, at most `limit`. Raises ParleyErrors."""
+        ...
+
+    async def settle(self, group: GroupName, outcome: Outcome) -> tuple[int, int]:
+        """Write down what became of events. Returns how many are handled and how many dead. Raises ParleyErrors."""
+        ...
+
+
 class DurableGroup(Actor):
     """Feeds one subscriber from the journal."""
 
     def __init__(
-        self, journal: Journal, group: GroupName, subscriber: Ref, settings: GroupSettings, tally: Tally
+        self, journal: GroupJournal, group: GroupName, subscriber: Ref, settings: GroupSettings, tally: Tally
     ) -> None:
         self._journal = journal
         self._group = group
@@ -102,12 +117,13 @@ class DurableGroup(Actor):
         self._tally = tally
         # From the start of the journal, also after a restart: what was in flight then is offered again.
         self._last = 0
-        self._open: dict[int, _Offer] = {}
+        self._open: dict[int, Offer] = {}
         self._in_flight: dict[int, asyncio.Future[object]] = {}
         self._answers: list[tuple[int, BaseException | None]] = []
         self._handled: list[int] = []
         self._failed: list[int] = []
         self._dead: list[tuple[int, str]] = []
+        self._back: list[tuple[int, float]] = []
         self._journal_refusals = 0
         self._over = False
         self._end_listening: Callable[[], None]
@@ -125,18 +141,17 @@ class DurableGroup(Actor):
         """As before a stop."""
         await self._drain()
 
-    @on(_Work)
-    async def work(self, _: _Work) -> None:
+    @on(Work)
+    async def work(self, _: Work) -> None:
         """Write down what came of the events in flight, and offer the next, as far as the window allows."""
         try:
             await self._write_down()
             await self._offer_next()
-        except Unavailable as error:
+        except ParleyError as error:
             # What came of the events is kept here and written down later; until then they fill the window.
             self._journal_refusals += 1
             log.warning("journal away", group=str(self._group), error=error.detail)
-            delay_s = self._settings.backoff.delay_s(self._journal_refusals, self.system.rng)
-            self.timers.start("work", _Work(), delay_s)
+            self.timers.start("work", Work(), self._journal_delay_s())
         else:
             self._journal_refusals = 0
 
@@ -148,12 +163,15 @@ class DurableGroup(Actor):
     # ---- towards the subscriber
 
     async def _offer_next(self) -> None:
-        room = self._settings.window - len(self._open)
+        room = self._room()
         if room <= 0:
             return
         for entry in await self._journal.pending(self._group, self._last, room):
             self._last = entry.seq
             self._begin(entry)
+
+    def _room(self) -> int:
+        return self._settings.window - len(self._open)
 
     def _begin(self, entry: Entry) -> None:
         try:
@@ -163,10 +181,10 @@ class DurableGroup(Actor):
             self._give_up(entry.seq, error)
             self._nudge()
         else:
-            self._open[entry.seq] = offer = _Offer(published, entry.attempts)
+            self._open[entry.seq] = offer = Offer(published, entry.attempts)
             self._offer(entry.seq, offer)
 
-    def _offer(self, seq: int, offer: _Offer) -> None:
+    def _offer(self, seq: int, offer: Offer) -> None:
         limit_s = self._settings.handle_timeout_s * (len(self._in_flight) + 1)
         answer = asyncio.ensure_future(self._subscriber.ask(offer.published, limit_s))
         self._in_flight[seq] = answer
@@ -181,7 +199,7 @@ class DurableGroup(Actor):
     def _nudge(self) -> None:
         # A tick, of which there is one at most: no flood of events fills the mailbox, and none is missed at the end.
         if not self._over and not self.timers.active("work"):
-            self.timers.start("work", _Work(), 0.0)
+            self.timers.start("work", Work(), 0.0)
 
     # ---- what came of it
 
@@ -190,16 +208,22 @@ class DurableGroup(Actor):
         for seq, error in answers:
             offer = self._open[seq]
             if error is None:
-                self._handled.append(seq)
-                del self._open[seq]
+                self._handled_one(seq)
             elif isinstance(error, asyncio.CancelledError) or (isinstance(error, ParleyError) and error.code in AWAY):
-                offer.refusals += 1
                 self._tally.away += 1
-                self._later(seq, offer.refusals)
+                self._subscriber_away(seq, offer)
             else:
                 self._attempt_failed(seq, offer, error)
 
-    def _attempt_failed(self, seq: int, offer: _Offer, error: BaseException) -> None:
+    def _handled_one(self, seq: int) -> None:
+        self._handled.append(seq)
+        del self._open[seq]
+
+    def _subscriber_away(self, seq: int, offer: Offer) -> None:
+        offer.refusals += 1
+        self._later(seq, offer.refusals)
+
+    def _attempt_failed(self, seq: int, offer: Offer, error: BaseException) -> None:
         offer.attempts += 1
         offer.refusals = 0
         if offer.attempts >= self._settings.max_attempts:
@@ -208,6 +232,9 @@ class DurableGroup(Actor):
         log.warning("event not handled", group=str(self._group), seq=seq, attempts=offer.attempts, error=_text(error))
         self._failed.append(seq)
         self._tally.retried += 1
+        self._offer_later(seq, offer)
+
+    def _offer_later(self, seq: int, offer: Offer) -> None:
         self._later(seq, offer.attempts)
 
     def _give_up(self, seq: int, error: BaseException) -> None:
@@ -218,16 +245,20 @@ class DurableGroup(Actor):
     def _later(self, seq: int, attempt: int) -> None:
         self.timers.start(seq, _Again(seq), self._settings.backoff.delay_s(attempt, self.system.rng))
 
+    def _journal_delay_s(self) -> float:
+        return self._settings.backoff.delay_s(self._journal_refusals, self.system.rng)
+
     async def _write_down(self) -> None:
         self._take_answers()
-        if not (self._handled or self._failed or self._dead):
+        if not (self._handled or self._failed or self._dead or self._back):
             return
-        outcome = Outcome(tuple(self._handled), tuple(self._failed), tuple(self._dead))
+        outcome = Outcome(tuple(self._handled), tuple(self._failed), tuple(self._dead), tuple(self._back))
         delivered, _ = await self._journal.settle(self._group, outcome)
         self._tally.delivered += delivered
         self._handled.clear()
         self._failed.clear()
         self._dead.clear()
+        self._back.clear()
 
     async def _drain(self) -> None:
         self._over = True
@@ -236,7 +267,7 @@ class DurableGroup(Actor):
             await asyncio.wait(list(self._in_flight.values()), timeout=self._settings.drain_timeout_s)
         try:
             await self._write_down()
-        except Unavailable as error:
+        except ParleyError as error:
             log.warning("events handled before the stop come again", group=str(self._group), error=error.detail)
 
 

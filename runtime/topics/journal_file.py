@@ -72,11 +72,15 @@ class DeadEvent:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of events that were offered to a group: places in the journal, and for `dead` the reasons."""
+    """What became of events that were offered to a group: places in the journal, and for `dead` the reasons.
+
+    `back`: let go of, for any node to claim in so many seconds. A journal of one node has none of these.
+    """
 
     handled: tuple[int, ...] = ()
     failed: tuple[int, ...] = ()
     dead: tuple[tuple[int, str], ...] = ()
+    back: tuple[tuple[int, float], ...] = ()
 
 
 class JournalFile:

@@ -56,4 +56,11 @@ async def emptied(topics: Topics, within_s: float = 10.0) -> None:
             await asyncio.sleep(0.005)
 
 
+async def holds(condition: Callable[[], bool], within_s: float = 10.0) -> None:
+    """Return when the condition holds; it is asked again and again."""
+    async with asyncio.timeout(within_s):
+        while not condition():  # noqa: ASYNC110 - what is looked at has no waiters
+            await asyncio.sleep(0.005)
+
+
 USERS: Final = Topic.USER
