@@ -139,13 +139,13 @@ class Settings(BaseSettings):
 
     redis_url: SecretStr | None = Field(
         default=None,
-        description="Redis or Valkey that keeps the task queue. Not set: it is kept in `data_dir`.",
+        description="Redis or Valkey that carries the topics and keeps the tasks. Not set: `data_dir` does.",
         json_schema_extra={"allowed": "`redis://`, `rediss://`, `unix://`, or the Sentinel and Cluster forms"},
     )
-    queue_prefix: str = Field(
+    redis_prefix: str = Field(
         default="",
         pattern=r"^[\w.:{}-]{0,64}$",
-        description="Put before the queue's names in Redis; its part in braces is the hash tag of a cluster.",
+        description="Before every name in Redis, for several systems on one server; in braces: a cluster's hash tag.",
         json_schema_extra={"allowed": "up to 64 letters, digits and `_ . : - { }`"},
     )
     queue_concurrency: Count = Field(default=256, description="Tasks that a node does at once, of all types.")

@@ -51,8 +51,11 @@ from runtime.queue import (
     WorkerSettings,
     open_queue,
 )
+from runtime.redis import RedisClients, health
 from runtime.token_secret import token_secret
 from runtime.topics import Journal, Topics
+from runtime.topics.redis_calls import RedisTopicsSettings
+from runtime.topics.redis_topics import RedisTopics
 
 log: Final = structlog.get_logger("parley.node")
 
@@ -113,6 +116,7 @@ class Node:
         stores = await open_sqlite(settings.data_dir / "parley.db", clock=lambda: datetime.now(UTC))
         self._open.push_async_callback(stores.close)
         queue = await self._queue()
+        carrier = await self._carrier(journal)
         hasher = PasswordHasher(threads=settings.hash_threads)
         self._open.push_async_callback(hasher.close)
         system = self._system = ActorSystem(settings.node_name, ask_timeout_s=settings.ask_timeout_s)
@@ -124,7 +128,7 @@ class Node:
         lives = TokenLives(settings.access_token_ttl_s, settings.refresh_token_ttl_s)
         domain = kinds.Domain(
             stores=stores,
-            topics=Topics(system, journal, source=settings.node_name),
+            topics=Topics(system, carrier, source=settings.node_name),
             tasks=queue,
             hasher=hasher,
             issuer=Issuer(signer, lives),
@@ -139,12 +143,24 @@ class Node:
         await gateway.start()
         self._open.push_async_callback(gateway.stop)
 
+    async def _carrier(self, journal: Journal) -> Journal | RedisTopics:
+        """What carries the topics: Redis where there is one, else the journal of the data folder."""
+        url = _redis_url(self._settings)
+        if url is None:
+            return journal
+        clients = RedisClients(url)
+        self._open.push_async_callback(clients.aclose)
+        chosen = RedisTopicsSettings(prefix=self._settings.redis_prefix)
+        carrier = await RedisTopics.open(clients, rng=random.Random(), settings=chosen)
+        self._open.push_async_callback(carrier.close)
+        self._readiness.add("redis", partial(_redis_state, clients))
+        return carrier
+
     async def _queue(self) -> Queue:
         """The task queue: in Redis where there is one, else in the data folder."""
         settings = self._settings
-        url = settings.redis_url.get_secret_value() if settings.redis_url else None
         limits = QueueLimits(waiting=settings.queue_waiting_limit, dead=settings.queue_dead_limit)
-        prefix = settings.queue_prefix
+        url, prefix = _redis_url(settings), settings.redis_prefix
         tasks = await open_queue(
             redis_url=url, data_dir=settings.data_dir, prefix=prefix, limits=limits, rng=random.Random()
         )
@@ -221,6 +237,15 @@ async def _journal(folder: Path) -> Journal:
 async def _ping(backend: Backend) -> str:
     await backend.ping()
     return backend.statistics().backend
+
+
+def _redis_url(settings: Settings) -> str | None:
+    return settings.redis_url.get_secret_value() if settings.redis_url else None
+
+
+async def _redis_state(clients: RedisClients) -> str:
+    state = await health(clients)
+    return f"{state.version}, {'durable' if state.durable else 'not durable: it has no append-only file'}"
 
 
 async def _queue_depth(tasks: TaskQueue) -> str:

@@ -13,6 +13,7 @@ from typing import Any, Final
 import structlog
 
 from protocols.errors import ParleyError
+from runtime.redis.cancellation import heed_cancellation
 from runtime.redis.clients import RedisClients
 from runtime.redis.failures import translated
 
@@ -38,17 +39,20 @@ class Listener:
         self._heard = heard
         self._gap = gap
         self._rng = rng
+        self._hears = False
 
     async def run(self) -> None:
         """Listen until cancelled. No state of Redis ends it; it connects again, waiting a little longer each time."""
         wait_s = FIRST_WAIT_S
         while True:
+            self._hears = False
             try:
                 await self._listen()
             except ParleyError as error:
                 log.warning("subscription lost", channels=self._channels, error=error.detail, again_in_s=wait_s)
+            heed_cancellation()
+            wait_s = FIRST_WAIT_S if self._hears else min(wait_s * 2, LONGEST_WAIT_S)
             await asyncio.sleep(wait_s * (0.5 + self._rng.random() / 2))
-            wait_s = min(wait_s * 2, LONGEST_WAIT_S)
 
     async def _listen(self) -> None:
         client = await self._clients.listening()
@@ -57,7 +61,9 @@ class Listener:
                 async with client.pubsub() as subscription:
                     await subscription.subscribe(*self._channels)
                     while True:
-                        self._take(await subscription.get_message(timeout=None))
+                        message = await subscription.get_message(timeout=None)
+                        heed_cancellation()
+                        self._take(message)
         finally:
             await client.aclose()
 
@@ -67,4 +73,5 @@ class Listener:
         if message["type"] == "message":
             self._heard(message["channel"].decode(), message["data"])
         elif message["type"] == "subscribe":
+            self._hears = True
             self._gap()

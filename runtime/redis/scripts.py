@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from redis.exceptions import NoScriptError
 
+from runtime.redis.cancellation import heed_cancellation
 from runtime.redis.clients import AsyncClient, BlockingClient
 from runtime.redis.failures import translated
 
@@ -27,9 +28,11 @@ class Script:
         """Run it once. Raises ParleyErrors: Unavailable leaves open whether it ran."""
         with translated():
             try:
-                return await client.evalsha(self._sha, len(keys), *keys, *arguments)
+                answer = await client.evalsha(self._sha, len(keys), *keys, *arguments)
             except NoScriptError:
-                return await client.eval(self._text, len(keys), *keys, *arguments)
+                answer = await client.eval(self._text, len(keys), *keys, *arguments)
+        heed_cancellation()
+        return answer
 
     def run_blocking(self, client: BlockingClient, keys: Sequence[str], arguments: Sequence[Argument]) -> Any:
         """The same from a thread."""

@@ -86,10 +86,6 @@ class RedisCalls:
                 answer = await script.run(self.clients.commands, [f"{self.keys}state"], (*self._fixed, *arguments))
         except TimeoutError:
             raise Unavailable(f"Redis did not answer within {limit_s:g} s", retry_after_s=RETRY_AFTER_S) from None
-        task = asyncio.current_task()
-        if task is not None and task.cancelling():
-            # The client uses `asyncio.wait_for`, which before Python 3.12 may lose a cancellation.
-            raise asyncio.CancelledError
         return answer
 
 
