@@ -21,6 +21,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Final
 
+if __name__ == "__main__":
+    # Until the loop listens to signals, Ctrl-C just ends the process: a KeyboardInterrupt that is raised in the middle
+    # of an import, in a callback of the garbage collector say, is ignored, and the node would never hear of it again.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
 import structlog
 import uvloop
 

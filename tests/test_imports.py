@@ -18,7 +18,10 @@ MAY_IMPORT: Final[dict[str, tuple[str, ...]]] = {
     "protocols": ("protocols",),
     "models": ("models", "protocols.errors"),
     "inference": ("inference", "protocols"),
-    "actors": ("actors", "protocols", "models", "runtime.engine", "runtime.topics", "runtime.queue", "inference.broker"),
+    "actors": (
+        *("actors", "protocols", "models", "inference.broker"),
+        *("runtime.engine", "runtime.topics", "runtime.queue"),
+    ),
     "runtime": ("runtime", "protocols"),
     "runtime.engine": ("runtime.engine", "protocols"),
     "runtime.gateway": ("runtime", "protocols", "models.records"),

@@ -208,5 +208,5 @@ async def test_a_file_that_is_no_database_is_told(tmp_path: Path, clock: Stopped
 async def test_a_file_that_is_no_database_is_named(tmp_path: Path) -> None:
     path = tmp_path / "parley.db"
     path.write_bytes(b"this is no database" * 100)
-    with pytest.raises(ParleyError, match="parley.db: the database is damaged"):
+    with pytest.raises(ParleyError, match=r"parley\.db: the database is damaged"):
         await open_sqlite(path, clock=lambda: datetime.now(UTC))
