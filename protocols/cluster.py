@@ -1,8 +1,8 @@
 """The wire between nodes: frames, and the parcels that carry them in order. Sans-IO.
 
-A parcel is MessagePack of `[version, sender, sequence, view, now_s, frames]`. Each frame is an array that begins with
-its kind. Sequences count from 1 for each pair of sender and receiver, so that a parcel that came twice, or late, is
-seen. Times are seconds on the sender's own clock: only their differences mean anything to a receiver.
+A parcel is MessagePack of `[version, sender, receiver, sequence, view, now_s, frames]`. Each frame is an array that
+begins with its kind. Sequences count from 1 for each pair of sender and receiver, so that a parcel that came twice, or
+late, is seen. Times are seconds on the sender's own clock: only their differences mean anything to a receiver.
 
 An address is `kind/id` (an entity, wherever it lives) or `name:epoch/path` (that very actor, on that run of a node).
 """
@@ -168,10 +168,11 @@ Placed = Tell | Ask | Cancel | Watch | Stop | Flush
 
 
 class Parcel(Struct, array_like=True, frozen=True):
-    """Frames of one node for another. `view` is the version of the membership that the sender knows."""
+    """Frames of one run of a node for one of another. `view`: the version of the membership that the sender knows."""
 
     version: int
     sender: str
+    receiver: str
     sequence: int
     view: int
     now_s: float
@@ -181,6 +182,7 @@ class Parcel(Struct, array_like=True, frozen=True):
 class _Opened(Struct, array_like=True, frozen=True):
     version: int
     sender: str
+    receiver: str
     sequence: int
     view: int
     now_s: float
@@ -190,12 +192,12 @@ class _Opened(Struct, array_like=True, frozen=True):
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Parcel).decode
 _open: Final = msgspec.msgpack.Decoder(_Opened).decode
-_frame: Final[msgspec.msgpack.Decoder[Frame]] = msgspec.msgpack.Decoder(Frame)  # type: ignore[arg-type]
+_frame: Final[msgspec.msgpack.Decoder[Frame]] = msgspec.msgpack.Decoder(Frame)
 
 
-def pack(sender: str, sequence: int, view: int, now_s: float, frames: list[Frame]) -> bytes:
+def pack(sender: str, receiver: str, sequence: int, view: int, now_s: float, frames: list[Frame]) -> bytes:
     """The bytes of a parcel."""
-    return _encode(Parcel(VERSION, sender, sequence, view, now_s, frames))
+    return _encode(Parcel(VERSION, sender, receiver, sequence, view, now_s, frames))
 
 
 def unpack(data: bytes) -> Parcel:
@@ -220,4 +222,4 @@ def _unpack_what_is_known(data: bytes) -> Parcel:
             frames.append(_frame.decode(raw))
         except msgspec.ValidationError:
             continue
-    return Parcel(opened.version, opened.sender, opened.sequence, opened.view, opened.now_s, frames)
+    return Parcel(opened.version, opened.sender, opened.receiver, opened.sequence, opened.view, opened.now_s, frames)
