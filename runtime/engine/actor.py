@@ -108,6 +108,13 @@ class Actor:
         return str(self._cell.name)
 
     @property
+    def fence(self) -> int:
+        """The fencing token of this entity's activation, for stores that refuse what an older one writes. It only
+        grows; 0 where there is no cluster, and so nobody to be kept out.
+        """
+        return self._cell.system.entities.fence_of(self._cell)
+
+    @property
     def system(self) -> ActorSystem:
         """The system that it lives in."""
         return self._cell.system
@@ -137,7 +144,7 @@ class Actor:
 
     def watch(self, ref: Ref) -> None:
         """Get a `Terminated` message when that actor has stopped, at once if it has."""
-        watch.watch(self._cell, self.system.cell_of(ref), ref)
+        watch.watch(self._cell, self.system.watched_cell(ref), ref)
 
     def unwatch(self, ref: Ref) -> None:
         """Take a watch back."""

@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import structlog
 
@@ -19,7 +19,7 @@ from runtime.engine.dead_letters import DeadLetter, Reason
 from runtime.engine.envelope import Envelope, message_of
 from runtime.engine.errors import ActorStopped, EngineError, HandlerFailed, MailboxFull, NoSuchActor
 from runtime.engine.options import DEFAULT, Options
-from runtime.engine.ref import Ref
+from runtime.engine.ref import FarRef, Ref
 from runtime.engine.states import RUNNING
 from runtime.engine.supervision import Backoff, Directive, Supervision
 
@@ -153,6 +153,19 @@ class EntityRef(Ref):
         return hash(self.key)
 
 
+class Placement(Protocol):
+    """Who decides, in a cluster, on which node an entity lives. Without one they all live here."""
+
+    def ref(self, kind: str, entity_id: str) -> FarRef | None:
+        """The way to an entity; None for a kind of which each node has its own."""
+
+    def stopped(self, entity: str, cell: Cell) -> None:
+        """The actor of an entity (`kind/id`) that `Entities.start` began has stopped."""
+
+    def fence_of(self, entity: str) -> int:
+        """The fencing token under which this node carries an entity."""
+
+
 class Entities:
     """The kinds of entity that this node carries, and the way to every entity."""
 
@@ -160,6 +173,7 @@ class Entities:
         self.system = system
         self._kinds: dict[str, tuple[Kind, Cell]] = {}
         self._held: dict[tuple[str, str], deque[Envelope]] = {}
+        self.placement: Placement | None = None
 
     def define(
         self,
@@ -182,11 +196,22 @@ class Entities:
         """The kinds and how many of each are active."""
         return {name: len(cell.particulars.children) for name, (_, cell) in self._kinds.items()}
 
-    def ref(self, kind: str, entity_id: str) -> EntityRef:
+    def ref(self, kind: str, entity_id: str) -> EntityRef | FarRef:
         """A reference to an entity. Raises NoSuchActor for a kind that nobody carries."""
+        if self.placement is not None and (placed := self.placement.ref(kind, entity_id)) is not None:
+            return placed
         if kind not in self._kinds:
             raise NoSuchActor(f"no node carries entities of kind {kind!r}")
         return EntityRef(self, kind, entity_id)
+
+    def start(self, kind: str, entity_id: str) -> Cell:
+        """Start an entity for the placement. Raises what its factory raises."""
+        described, parent = self._kinds[kind]
+        return self.system.spawn_under(parent, described.factory, (entity_id,), entity_id, described.options)
+
+    def fence_of(self, cell: Cell) -> int:
+        """The fencing token of an entity's activation; 0 where no other node can have it."""
+        return self.placement.fence_of(cell.path) if self.placement is not None else 0
 
     def active(self, kind: str, entity_id: str) -> Cell | None:
         """The entity's cell if it is active or on its way down."""
@@ -232,6 +257,8 @@ class Entities:
         if cell.parent is None or not isinstance(cell.parent.actor, KindSupervisor):
             return
         key = (str(cell.parent.name), str(cell.name))
+        if self.placement is not None:
+            self.placement.stopped("/".join(key), cell)
         held = self._held.pop(key, None)
         if held:
             ref = EntityRef(self, *key)

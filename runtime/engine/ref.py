@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runtime.engine.cell import Cell
+    from runtime.engine.envelope import Envelope
 
 
 class Ref(ABC):
@@ -46,3 +51,25 @@ class Ref(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.path}>"
+
+
+class FarRef(Ref):
+    """A ref to what may live on another node. The cluster makes them; the engine only asks them for the way."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def ask(self, message: object, timeout_s: float | None = None) -> asyncio.Future[Any]:
+        """Send a message; the future holds its answer."""
+
+    @abstractmethod
+    def put(self, envelope: Envelope) -> None:
+        """Take in a message that comes with its envelope, or fail the ask inside it."""
+
+    @abstractmethod
+    def here(self) -> Cell | None:
+        """The cell behind it, if that is on this node now."""
+
+    @abstractmethod
+    def stand_in(self) -> Cell:
+        """A cell of this node that stops when the actor has, wherever it lives: what to watch in its place."""

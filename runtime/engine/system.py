@@ -24,7 +24,7 @@ from runtime.engine.envelope import Envelope
 from runtime.engine.errors import ActorStopped, NameTaken, NoSuchActor, SpawnRefused
 from runtime.engine.names import Names
 from runtime.engine.options import DEFAULT, Options
-from runtime.engine.ref import Ref
+from runtime.engine.ref import FarRef, Ref
 from runtime.engine.states import STARTING
 from runtime.engine.statistics import ActorStatistics, SystemStatistics, Tally
 from runtime.engine.supervision import Backoff, Supervision
@@ -112,7 +112,7 @@ class ActorSystem:
             cell.schedule()
         return cell
 
-    def entity(self, kind: str, entity_id: str) -> EntityRef:
+    def entity(self, kind: str, entity_id: str) -> EntityRef | FarRef:
         """A reference to an entity, wherever and whether it is active. Raises NoSuchActor for an unknown kind."""
         return self.entities.ref(kind, entity_id)
 
@@ -144,11 +144,17 @@ class ActorSystem:
             cell = self.entities.cell(*ref.key) or self.entities.active(*ref.key)
             if cell is not None:
                 return cell
+        if isinstance(ref, FarRef) and (near := ref.here()) is not None:
+            return near
         raise NoSuchActor(f"{ref.path} is not on this node")
+
+    def watched_cell(self, ref: Ref) -> Cell:
+        """What to watch for a ref: its cell, or what stands for an actor on another node."""
+        return ref.stand_in() if isinstance(ref, FarRef) else self.cell_of(ref)
 
     def deliver(self, ref: Ref, envelope: Envelope) -> None:
         """Put a message with its asker and deadline into another actor's mailbox."""
-        if isinstance(ref, Cell | EntityRef):
+        if isinstance(ref, Cell | EntityRef | FarRef):
             ref.put(envelope)
         else:
             raise NoSuchActor(f"{ref.path} is not on this node")

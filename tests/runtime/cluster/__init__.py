@@ -1,0 +1,1 @@
+"""Tests of the cluster on a real server: several nodes in this process."""
