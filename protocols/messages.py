@@ -93,8 +93,17 @@ def encode(value: object) -> bytes:
     return _encode((entry.name, entry.version, value))
 
 
-def decode(frame: bytes | memoryview) -> Any:
-    """The message of one frame. Raises UnknownMessage or MalformedMessage, saying which and why."""
+def _own_decoder(entry: Registration) -> Callable[[Any], Any]:
+    return entry.decoder.decode
+
+
+def decode(
+    frame: bytes | memoryview | msgspec.Raw, decoder_of: Callable[[Registration], Callable[[Any], Any]] = _own_decoder
+) -> Any:
+    """The message of one frame. Raises UnknownMessage or MalformedMessage, saying which and why.
+
+    `decoder_of` gives the decoder of a message's fields, for messages with fields that only their reader can make.
+    """
     try:
         name, version, fields = _split(frame)
     except _NOT_READABLE as error:
@@ -105,7 +114,7 @@ def decode(frame: bytes | memoryview) -> Any:
     if not 1 <= version <= entry.version:
         raise UnknownMessage(f"message {name!r} is known up to version {entry.version}, not {version}")
     try:
-        return entry.decoder.decode(fields if version == entry.version else _upgraded(entry, version, fields))
+        return decoder_of(entry)(fields if version == entry.version else _upgraded(entry, version, fields))
     except _NOT_READABLE as error:
         raise MalformedMessage(f"message {name!r}: {error}") from error
 

@@ -14,14 +14,13 @@ from msgspec import Raw
 
 from protocols import messages
 from protocols.errors import ParleyError
-from protocols.messages import MalformedMessage, UnknownMessage
+from protocols.messages import MalformedMessage
 from runtime.cluster.errors import NotSendable
 from runtime.engine import Ref
 
 PLAIN, MESSAGE, SEVERAL, REF = range(4)
 _SCALARS: Final = (type(None), bool, int, float, str, bytes)
 _NOT_READABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
-_split: Final = msgspec.msgpack.Decoder(tuple[str, int, Raw]).decode
 _answer: Final = msgspec.msgpack.Decoder(tuple[int, Raw]).decode
 _parts: Final = msgspec.msgpack.Decoder(list[Raw]).decode
 _plain: Final = msgspec.msgpack.Decoder().decode
@@ -35,7 +34,7 @@ class Codec:
         self._address_of = address_of
         self._ref_at = ref_at
         self._encode = msgspec.msgpack.Encoder(enc_hook=self._to_wire).encode
-        self._known: dict[str, tuple[messages.Registration, Callable[[Any], Any]]] = {}
+        self._decoders: dict[type, Callable[[Any], Any]] = {}
         self._names: dict[type, tuple[str, int]] = {}
 
     def message(self, message: object) -> Raw:
@@ -52,18 +51,7 @@ class Codec:
 
     def read_message(self, raw: Raw) -> Any:
         """The message in these bytes. Raises UnknownMessage or MalformedMessage."""
-        try:
-            name, version, fields = _split(raw)
-        except _NOT_READABLE as error:
-            raise MalformedMessage(f"not a message: {error}") from error
-        known = self._known.get(name) or self._learn(name)
-        entry, decode = known
-        if not 1 <= version <= entry.version:
-            raise UnknownMessage(f"message {name!r} is known up to version {entry.version}, not {version}")
-        try:
-            return decode(fields if version == entry.version else _upgraded(entry, version, fields))
-        except _NOT_READABLE as error:
-            raise MalformedMessage(f"message {name!r}: {error}") from error
+        return messages.decode(raw, self._decoder_of)
 
     def answer(self, value: object) -> Raw:
         """The bytes of an answer. Raises NotSendable."""
@@ -101,13 +89,12 @@ class Codec:
         except (TypeError, ValueError, OverflowError, RecursionError) as error:
             raise NotSendable(f"{kind.__qualname__} holds what cannot leave its node: {error}") from error
 
-    def _learn(self, name: str) -> tuple[messages.Registration, Callable[[Any], Any]]:
-        entry = messages.registered().get(name)
-        if entry is None:
-            raise UnknownMessage(f"no message is called {name!r} on this node")
-        decode: Callable[[Any], Any] = msgspec.msgpack.Decoder(entry.type, dec_hook=self._from_wire).decode
-        self._known[name] = entry, decode
-        return entry, decode
+    def _decoder_of(self, entry: messages.Registration) -> Callable[[Any], Any]:
+        decode = self._decoders.get(entry.type)
+        if decode is None:
+            made: msgspec.msgpack.Decoder[Any] = msgspec.msgpack.Decoder(entry.type, dec_hook=self._from_wire)
+            decode = self._decoders[entry.type] = made.decode
+        return decode
 
     def _to_wire(self, value: object) -> str:
         if isinstance(value, Ref):
@@ -118,13 +105,3 @@ class Codec:
         if isinstance(kind, type) and issubclass(kind, Ref) and isinstance(value, str):
             return self._ref_at(value)
         raise ValueError(f"{kind} is not read from a wire")
-
-
-def _upgraded(entry: messages.Registration, version: int, raw: Raw) -> bytes:
-    fields = _plain(raw)
-    for step in range(version, entry.version):
-        try:
-            fields = entry.upgrades[step](fields)
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            raise MalformedMessage(f"message {entry.name!r}: not the fields of version {step}: {error!r}") from error
-    return msgspec.msgpack.encode(fields)
